@@ -1,0 +1,150 @@
+"""
+The kinds of columns that our tables are made of, the same in SQLite, PostgreSQL and MariaDB or MySQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, String, Table, UniqueConstraint, text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from crossapp_core.addresses import LONGEST
+
+_LONGEST_NAME = 63  # PostgreSQL's; MySQL has 64
+
+
+def exact(length: int) -> String:
+    """
+    Text that is compared to the letter; MySQL's default would take `é` for `e` and `A` for `a`.
+    """
+    binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return String(length).with_variant(binary, "mysql", "mariadb")
+
+
+ID = exact(191)
+"""An id, as its app writes it."""
+EMAIL = exact(LONGEST)
+"""A normalised e-mail address."""
+WORD = exact(64)
+"""A status, a reason, a code, an app id."""
+VERSION = BigInteger()
+ZERO: TextClause = text("0")
+"""What a counter starts at, also for rows that others insert."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """
+    A time in UTC, to the millisecond; naive ones are refused, aware ones come back.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """
+        The database's own type: MySQL drops milliseconds unless told, PostgreSQL knows time zones.
+        """
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=3))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """
+        What the database gets.
+        """
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            msg = "needs a time with a time zone: datetime.now(UTC), not datetime.now()"
+            raise ValueError(msg)
+        moment = value.astimezone(UTC)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """
+        What Python gets.
+        """
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def unique(table: str, *columns: str) -> UniqueConstraint:
+    """
+    A unique constraint, named after its table and columns.
+    """
+    return UniqueConstraint(*columns, name=_name(table, columns, "key"))
+
+
+def index(table: str, *columns: str) -> Index:
+    """
+    An index, named after its table and columns.
+    """
+    return Index(_name(table, columns, "idx"), *columns)
+
+
+def column_of(model: type[object], attribute: str) -> Column[Any]:
+    """
+    The column of a table class behind one of its attributes.
+    """
+    column: Column[Any] = _mapper(model).columns[attribute]
+    return column
+
+
+def table_of(model: type[object]) -> Table:
+    """
+    The table of a table class.
+    """
+    table: Table = _mapper(model).local_table
+    return table
+
+
+def primary_key(row: object) -> str:
+    """
+    The id of a row, as it stands in events.
+    """
+    values: tuple[object, ...] = _mapper(type(row)).primary_key_from_instance(row)
+    return ":".join(str(value) for value in values)
+
+
+def host_value(column: Column[Any], id_: str) -> Any | None:
+    """
+    An id as the host's column holds it, None if it can't hold it: `"1abc"` is no integer, and `"007"` is not 7.
+
+    MySQL would match `"1abc"` to 1, PostgreSQL would raise.
+    """
+    convert = _CONVERTERS.get(_python_type(column), str)
+    try:
+        value = convert(id_)
+    except ValueError:
+        return None
+    return value if str(value) == id_ else None
+
+
+_CONVERTERS: dict[type[object], Callable[[str], object]] = {int: int, UUID: UUID}
+
+
+def _python_type(column: Column[Any]) -> type[object]:
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return str
+
+
+def _mapper(model: type[object]) -> Any:
+    return model.__mapper__  # type: ignore[attr-defined]
+
+
+def _name(table: str, columns: tuple[str, ...], suffix: str) -> str:
+    name = "_".join([table, *columns, suffix])
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:44]}_{sha256(name.encode()).hexdigest()[:12]}_{suffix}"

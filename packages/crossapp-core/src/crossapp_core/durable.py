@@ -1,0 +1,130 @@
+"""
+Inngest functions in both flavours, and our errors in Inngest's terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import inngest
+
+from crossapp_core.errors import CrossAppError
+from crossapp_core.flavours import run_sync
+
+T = TypeVar("T")
+
+RETRIES = 20
+"""The most that Inngest allows: they outlast an outage of about a day."""
+
+
+class Run:
+    """
+    One run of a function, the same for its body in both flavours.
+    """
+
+    def __init__(self, context: inngest.Context | inngest.ContextSync) -> None:
+        self._context = context
+
+    @property
+    def event(self) -> inngest.Event:
+        """
+        The event that caused the run.
+        """
+        return self._context.event
+
+    async def step(self, id: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:  # noqa: A002
+        """
+        Do *work* once and remember its result, which must be JSON.
+        """
+        if isinstance(self._context, inngest.Context):
+
+            async def waiting() -> T:
+                with in_inngest_terms():
+                    return await work()
+
+            return await self._context.step.run(id, waiting)
+
+        def blocking() -> T:
+            with in_inngest_terms():
+                return run_sync(work())
+
+        return self._context.step.run(id, blocking)
+
+
+Body: TypeAlias = Callable[[Run], Coroutine[Any, Any, T]]
+"""What a function does; all that it waits for is a step."""
+
+
+def create_function(
+    client: inngest.Inngest,
+    body: Body[T],
+    *,
+    fn_id: str,
+    events: Sequence[str],
+    is_async: bool,
+    on_failure: Body[None] | None = None,
+) -> inngest.Function[T]:
+    """
+    Make an Inngest function of a body that is written once.
+
+    Args:
+        client: The app's Inngest client.
+        body: What it does.
+        fn_id: Its id, for ever.
+        events: The names of the events that trigger it.
+        is_async: Whether it is to be an async function.
+        on_failure: What is done when it has failed for good; Inngest tries that only once.
+    """
+    flavour: Callable[[Body[Any]], Callable[[Any], Any]] = _asynchronous if is_async else _synchronous
+    decorate = client.create_function(
+        fn_id=fn_id,
+        trigger=[inngest.TriggerEvent(event=event) for event in events],
+        retries=RETRIES,
+        on_failure=flavour(on_failure) if on_failure else None,
+    )
+    return decorate(flavour(body))
+
+
+@contextmanager
+def in_inngest_terms() -> Iterator[None]:
+    """
+    The one place that says which of our errors Inngest tries again.
+
+    Raises:
+        inngest.NonRetriableError: For an error that another attempt can't overcome.
+        inngest.RetryAfterError: For one that says how long to wait.
+        CrossAppError: As it is, to be tried again as usual.
+    """
+    try:
+        yield
+        return
+    except CrossAppError as error:
+        translated = _translated(error)
+    raise translated
+
+
+def _translated(error: CrossAppError) -> Exception:
+    message = f"{error.code}: {error}"
+    if not error.retryable:
+        return inngest.NonRetriableError(message)
+    if error.retry_after is not None:
+        return inngest.RetryAfterError(message, error.retry_after)
+    return error
+
+
+def _asynchronous(body: Body[T]) -> Callable[[inngest.Context], Awaitable[T]]:
+    async def run(context: inngest.Context) -> T:
+        with in_inngest_terms():
+            return await body(Run(context))
+
+    return run
+
+
+def _synchronous(body: Body[T]) -> Callable[[inngest.ContextSync], T]:
+    def run(context: inngest.ContextSync) -> T:
+        with in_inngest_terms():
+            return run_sync(body(Run(context)))
+
+    return run

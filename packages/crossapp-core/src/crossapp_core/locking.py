@@ -1,0 +1,79 @@
+"""
+Taking hold of one row before looking at it, so that two workers can't decide on the same thing at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import Insert, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import NoResultFound
+from sqlmodel import Session
+
+from crossapp_core.columns import column_of, table_of
+
+T = TypeVar("T")
+
+
+def lock_or_create(session: Session, model: type[T], key: Mapping[str, object], values: Mapping[str, object]) -> T:
+    """
+    Lock the row with that *key*, having written it with *key* and *values* if there was none.
+
+    A savepoint around an insert hides deadlocks on MariaDB, and a plain read before an insert sees an old snapshot:
+    so the insert does nothing where the row exists, and the locking read that follows sees what others committed.
+
+    Args:
+        session: The caller owns its transaction.
+        model: The table class.
+        key: The attributes of one of its unique constraints, with their values.
+        values: Other attributes of a new row; those that are left out get their defaults.
+
+    Raises:
+        sqlalchemy.exc.NoResultFound: Under REPEATABLE READ or stricter, somebody else has just written it: the whole
+            transaction must be tried again.
+    """
+    fresh = model(**key, **values)
+    columns = {column.name: column for column in table_of(model).columns}
+    attributes = {column_of(model, name).name: getattr(fresh, name) for name in _attributes(model)}
+    row = {name: value for name, value in attributes.items() if columns[name].computed is None}
+    session.exec(_insert_or_nothing(session, model, [column_of(model, name).name for name in key], row))
+    locked = lock(session, model, key)
+    if locked is None:
+        raise NoResultFound
+    return locked
+
+
+def lock(session: Session, model: type[T], key: Mapping[str, object], *, share: bool = False) -> T | None:
+    """
+    Lock the row with that *key* and read it as it is now; None if there is none.
+
+    Args:
+        session: The caller owns its transaction.
+        model: The table class.
+        key: Attributes that together are unique, with their values.
+        share: Only keep others from changing it, as long as this transaction lasts.
+    """
+    query = select(model).where(*(column_of(model, name) == value for name, value in key.items()))
+    query = query.with_for_update(read=share).execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def _attributes(model: type[object]) -> list[str]:
+    return [attribute.key for attribute in model.__mapper__.column_attrs]  # type: ignore[attr-defined]
+
+
+def _insert_or_nothing(session: Session, model: type[object], key: list[str], row: Mapping[str, Any]) -> Insert:
+    table = table_of(model)
+    match session.get_bind().dialect.name:
+        case "mysql" | "mariadb":
+            same = {name: table.c[name] for name in key[:1]}
+            return mysql.insert(table).values(row).on_duplicate_key_update(same)
+        case "postgresql":
+            return postgresql.insert(table).values(row).on_conflict_do_nothing(index_elements=key)
+        case "sqlite":
+            return sqlite.insert(table).values(row).on_conflict_do_nothing(index_elements=key)
+        case other:
+            msg = f"{other} is not supported, only PostgreSQL, MariaDB or MySQL, and SQLite"
+            raise NotImplementedError(msg)

@@ -1,0 +1,21 @@
+"""
+The ready tables that both adapters share. Importing this module registers them on `SQLModel.metadata`.
+"""
+
+from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
+
+
+class AccountLink(AccountLinkBase, table=True):
+    """
+    Two accounts, one here and one in a peer, that belong to one person.
+    """
+
+    __tablename__ = "AccountLink"
+
+
+class AccountLinkToken(AccountLinkTokenBase, table=True):
+    """
+    A link token that was used.
+    """
+
+    __tablename__ = "AccountLinkToken"

@@ -1,0 +1,138 @@
+"""
+What the functions of an adapter work with: an app's Inngest, database, settings and the sending client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+import inngest
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import Session
+
+from crossapp_core import durable, proofs
+from crossapp_core.apps import Settings
+from crossapp_core.client import CrossAppClient
+from crossapp_core.database import Database
+from crossapp_core.durable import Run
+from crossapp_core.events import Envelope, Event
+from crossapp_core.outcomes import Message, Outcome
+
+E = TypeVar("E", bound=Event)
+F_contra = TypeVar("F_contra", contravariant=True)
+H = TypeVar("H")
+H_contra = TypeVar("H_contra", contravariant=True)
+T = TypeVar("T")
+
+
+class Operation(Protocol[H_contra, F_contra]):
+    """
+    All decisions about one fact, in the caller's transaction.
+    """
+
+    def __call__(self, session: Session, host: H_contra, fact: F_contra, /, *, now: datetime) -> Outcome:
+        """
+        Decide and write.
+        """
+        ...
+
+
+class Runtime(Generic[H]):
+    """
+    Base of the adapters' bridges.
+
+    Args:
+        client: The app's own Inngest client.
+        engine: The app's own engine: an async one makes async functions, a sync one sync functions.
+        settings: Which app this is, and its peers.
+        host: The app's tables and ports, as the operations know them.
+        clock: The time, in UTC; the system's if None.
+    """
+
+    def __init__(
+        self,
+        client: inngest.Inngest,
+        engine: Engine | AsyncEngine,
+        *,
+        settings: Settings,
+        host: H,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.inngest = client
+        self.database = Database(engine)
+        self.settings = settings
+        self.host = host
+        self.clock = clock or _utc_now
+        self.client = CrossAppClient(settings, clock=self.clock)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """
+        Close the connections to the peers when *app* ends: `FastAPI(lifespan=bridge.lifespan)`.
+        """
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+    def read(self, kind: type[E], envelope: Envelope) -> E:
+        """
+        Check an event that came in, its proof above all, and read it.
+
+        Raises:
+            EventRejectedError: It is none that we act on.
+        """
+        return proofs.read(kind, envelope, settings=self.settings)
+
+    async def transact(self, run: Run, step: str, operation: Operation[H, F_contra], fact: F_contra) -> Outcome:
+        """
+        Run one operation as one step and one transaction.
+        """
+
+        async def work() -> dict[str, Any]:
+            outcome = await self.database.transact(operation, self.host, fact, now=self.clock())
+            return outcome.to_json()
+
+        return Outcome.from_json(await run.step(step, work))
+
+    async def send(self, run: Run, step: str, messages: Sequence[Message], *, answers: str | None = None) -> list[str]:
+        """
+        Send, as one step, what an operation wants sent; the ids that the peers gave come back.
+
+        Args:
+            run: The run.
+            step: The step's id.
+            messages: What to send.
+            answers: The id of the event that they all acknowledge.
+        """
+        if not messages:
+            return []
+        return await run.step(step, lambda: self.client.deliver([_answering(m, answers) for m in messages]))
+
+    def function(
+        self,
+        body: durable.Body[T],
+        *,
+        fn_id: str,
+        events: Sequence[str],
+        on_failure: durable.Body[None] | None = None,
+    ) -> inngest.Function[T]:
+        """
+        Make an Inngest function of *body*, in the engine's flavour.
+        """
+        return durable.create_function(
+            self.inngest, body, fn_id=fn_id, events=events, is_async=self.database.is_async, on_failure=on_failure
+        )
+
+
+def _answering(message: Message, answers: str | None) -> Message:
+    return message if answers is None else replace(message, answers=answers)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

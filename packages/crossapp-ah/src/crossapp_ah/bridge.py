@@ -1,0 +1,85 @@
+"""
+The granter's composition root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hashlib import blake2s
+
+import inngest
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crossapp_ah import functions
+from crossapp_ah.ports import Granter, NewRow, Products
+from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase
+from crossapp_core.apps import Settings
+from crossapp_core.events import BundlePurchased, EntitlementRevoke
+from crossapp_core.runtime import Runtime
+from crossapp_core.tables import AccountLinkBase
+
+
+class Bridge(Runtime[Granter]):
+    """
+    Makes an app a granter: what is bought elsewhere unlocks here.
+
+    Args:
+        client: The app's own Inngest client.
+        engine: The app's own engine.
+        settings: Which app this is, and its peers.
+        products: The app's products.
+        entitlements: The app's own table class, in place of the ready `Entitlement`.
+        links: The app's own table class, in place of the ready `AccountLink`.
+        new_row: Fills what the app's own table requires besides our columns, by attribute.
+        clock: The time, in UTC; the system's if None.
+    """
+
+    def __init__(
+        self,
+        client: inngest.Inngest,
+        engine: Engine | AsyncEngine,
+        *,
+        settings: Settings,
+        products: Products,
+        entitlements: type[CrossAppEntitlementMixin] | None = None,
+        links: type[AccountLinkBase] | None = None,
+        new_row: NewRow | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        table = entitlements or _ready_entitlement()
+        host = Granter(
+            entitlements=table,
+            links=links or _ready_link(),
+            products=products,
+            new_row=new_row or (_with_id if issubclass(table, EntitlementBase) else _with_nothing),
+        )
+        super().__init__(client, engine, settings=settings, host=host, clock=clock)
+        self.functions = functions.all_of(self)
+        """To be served beside the app's own."""
+
+
+# The ready classes register tables, which may clash with the app's own: they are imported only if they are used.
+
+
+def _ready_entitlement() -> type[CrossAppEntitlementMixin]:
+    from crossapp_ah.models import Entitlement
+
+    return Entitlement
+
+
+def _ready_link() -> type[AccountLinkBase]:
+    from crossapp_core.models import AccountLink
+
+    return AccountLink
+
+
+def _with_id(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:
+    # always the same for a source, so that a row restored from nothing has its old id
+    source = "\n".join([request.source_app or "", request.purchase_id, request.product_id])
+    return {"id": f"ent_{blake2s(source.encode(), digest_size=16).hexdigest()}"}
+
+
+def _with_nothing(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:
+    return {}

@@ -1,0 +1,26 @@
+"""
+`handle-revocation`: a refund at the seller locks here.
+"""
+
+from __future__ import annotations
+
+import inngest
+
+from crossapp_ah.operations import entitlements
+from crossapp_ah.ports import Granter
+from crossapp_core.durable import Run
+from crossapp_core.events import EntitlementRevoke
+from crossapp_core.runtime import Runtime
+
+
+def handle_revocation(granter: Runtime[Granter]) -> inngest.Function[list[str]]:
+    """
+    Lock what was unlocked for a purchase, and tell the seller.
+    """
+
+    async def handle(run: Run) -> list[str]:
+        request = granter.read(EntitlementRevoke, run.event)
+        outcome = await granter.transact(run, "revoke", entitlements.revoke, request)
+        return await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
+
+    return granter.function(handle, fn_id="handle-revocation", events=[EntitlementRevoke.name])

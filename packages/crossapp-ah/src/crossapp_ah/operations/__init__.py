@@ -1,0 +1,3 @@
+"""
+All decisions of a granter, over a session.
+"""

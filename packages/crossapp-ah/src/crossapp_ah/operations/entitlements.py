@@ -1,0 +1,224 @@
+"""
+What a granter decides about entitlements.
+
+The seller numbers what it wants, and the larger number counts: a request that is older than what is stored changes
+nothing, an equal one neither, and both are answered with what is stored, since the first answer may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import literal, select
+from sqlalchemy import orm as sqlalchemy_orm
+from sqlmodel import Session
+
+from crossapp_ah.ports import Granter
+from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
+from crossapp_core.columns import column_of, host_value, primary_key
+from crossapp_core.events import (
+    BundlePurchased,
+    EntitlementFailed,
+    EntitlementGranted,
+    EntitlementRevoke,
+    EntitlementRevoked,
+    Event,
+)
+from crossapp_core.locking import lock, lock_or_create
+from crossapp_core.outcomes import Message, Outcome
+
+ACTIVE, PENDING, REVOKED = EntitlementStatus.ACTIVE, EntitlementStatus.PENDING, EntitlementStatus.REVOKED
+Row = CrossAppEntitlementMixin
+
+
+def grant(session: Session, granter: Granter, request: BundlePurchased, /, *, now: datetime) -> Outcome:
+    """
+    Unlock what was bought, or keep it for its buyer until their accounts are linked.
+
+    Only the granter's own link counts: what the event says about an account here is never believed.
+    """
+    key = _key(granter, request)
+    if key is None or not granter.products.exists(session, request.product_id):
+        row = None if key is None else lock(session, granter.entitlements, key)
+        if row is None or request.version > _version(row):
+            return Outcome(messages=(_message(request, _unknown_product(request)),))
+    else:
+        row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, PENDING))
+        if request.version > _version(row):
+            _set(session, granter, row, request, now)
+            return Outcome((primary_key(row),), True, (_answer(request, row),))
+    return Outcome((primary_key(row),), False, (_answer(request, row),))
+
+
+def look_again(session: Session, granter: Granter, request: BundlePurchased, /, *, now: datetime) -> Outcome:
+    """
+    Look once more for the buyer's link, after the grant that found none was committed.
+
+    A link that was made at the same time has not seen the entitlement, nor the grant the link.
+    """
+    key = _key(granter, request)
+    row = None if key is None else lock(session, granter.entitlements, key)
+    if row is None or row.status != PENDING or _version(row) != request.version:
+        return Outcome()
+    if (user_id := _linked_user(session, granter, request)) is None:
+        return Outcome()
+    _activate(row, user_id, now, newer=False)
+    return Outcome((primary_key(row),), True, (_answer(request, row),))
+
+
+def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *, now: datetime) -> Outcome:
+    """
+    Take back what a purchase granted.
+
+    One for a purchase never seen leaves a revoked row, so that its grant, arriving late, is stale.
+    """
+    key = _key(granter, request)
+    if key is None:  # what this app's ids can't name was never granted
+        return Outcome(messages=(_message(request, _revoked(request, None, request.version)),))
+    row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, REVOKED))
+    changed = request.version > _version(row)
+    if changed:
+        row.source_version = request.version
+        _move(row, REVOKED, newer=True)
+    return Outcome((primary_key(row),), changed, (_answer(request, row),))
+
+
+def has_access(
+    session: sqlalchemy_orm.Session,
+    user_id: str | int | UUID,
+    product_id: str | int | UUID,
+    *,
+    entitlements: type[CrossAppEntitlementMixin] | None = None,
+) -> bool:
+    """
+    Whether any active entitlement from another app opens the product for the user.
+
+    Args:
+        session: The app's session; with an async one, `await session.run_sync(has_access, user_id, product_id)`.
+        user_id: A user of this app.
+        product_id: A product of this app.
+        entitlements: The app's own table class, if it has one; the ready one if None.
+    """
+    if entitlements is None:
+        from crossapp_ah.models import Entitlement  # registers the table, so only for those who use it
+
+        entitlements = Entitlement
+    user, product = column_of(entitlements, "user_id"), column_of(entitlements, "product_id")
+    values = host_value(user, str(user_id)), host_value(product, str(product_id))
+    if None in values:
+        return False
+    query = select(literal(True)).where(
+        user == values[0],
+        product == values[1],
+        column_of(entitlements, "status") == ACTIVE,
+        column_of(entitlements, "source_app").is_not(None),
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def _set(session: Session, granter: Granter, row: Row, request: BundlePurchased, now: datetime) -> None:
+    keeps_holder = row.status == ACTIVE and _same_buyer(row, request)
+    row.source_version = request.version
+    row.source_user_id = request.buyer_user_id
+    row.pending_for_email = request.buyer_email
+    if keeps_holder:
+        return
+    if (user_id := _linked_user(session, granter, request)) is not None:
+        _activate(row, user_id, now, newer=True)
+        return
+    _move(row, PENDING, newer=True)
+    row.user_id = None
+    row.claimed_at = None
+
+
+def _activate(row: Row, user_id: str, now: datetime, *, newer: bool) -> None:
+    _move(row, ACTIVE, newer=newer)
+    row.user_id = user_id
+    row.claimed_at = now
+
+
+def _move(row: Row, status: EntitlementStatus, *, newer: bool) -> None:
+    if not may_become(EntitlementStatus(row.status or ""), status, newer=newer):
+        msg = f"an entitlement that is {row.status} can't become {status} at the same version"
+        raise AssertionError(msg)
+    row.status = status
+
+
+def _same_buyer(row: Row, request: BundlePurchased) -> bool:
+    if row.source_user_id is not None:
+        return row.source_user_id == request.buyer_user_id
+    return request.buyer_user_id is not None or row.pending_for_email == request.buyer_email
+
+
+def _linked_user(session: Session, granter: Granter, request: BundlePurchased) -> str | None:
+    if request.buyer_user_id is None:
+        return None
+    key = {"linked_app": request.source_app, "linked_user_id": request.buyer_user_id, "active": 1}
+    link = lock(session, granter.links, key, share=True)
+    if link is None:
+        return None
+    value: str | None = host_value(column_of(granter.entitlements, "user_id"), str(link.user_id))
+    return value
+
+
+def _key(granter: Granter, request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object] | None:
+    product_id = host_value(column_of(granter.entitlements, "product_id"), request.product_id)
+    if product_id is None:
+        return None
+    return {
+        "source_app": request.source_app,
+        "source_purchase_id": request.purchase_id,
+        "product_id": product_id,
+    }
+
+
+def _new_row(
+    granter: Granter, request: BundlePurchased | EntitlementRevoke, status: EntitlementStatus
+) -> Mapping[str, object]:
+    # version 0 is older than any request: the caller decides what becomes of it
+    return {**granter.new_row(request), "status": status, "source_version": 0}
+
+
+def _version(row: Row) -> int:
+    return row.source_version or 0
+
+
+def _answer(request: BundlePurchased | EntitlementRevoke, row: Row) -> Message:
+    if row.status == REVOKED:
+        return _message(request, _revoked(request, primary_key(row), _version(row)))
+    granted = EntitlementGranted(
+        source_purchase_id=request.purchase_id,
+        product_id=request.product_id,
+        entitlement_id=primary_key(row),
+        user_id=None if row.user_id is None else str(row.user_id),
+        status="active" if row.status == ACTIVE else "pending",
+        version=_version(row),
+    )
+    return _message(request, granted)
+
+
+def _revoked(
+    request: BundlePurchased | EntitlementRevoke, entitlement_id: str | None, version: int
+) -> EntitlementRevoked:
+    return EntitlementRevoked(
+        source_purchase_id=request.purchase_id,
+        product_id=request.product_id,
+        entitlement_id=entitlement_id,
+        version=version,
+    )
+
+
+def _unknown_product(request: BundlePurchased) -> EntitlementFailed:
+    return EntitlementFailed(
+        source_purchase_id=request.purchase_id,
+        product_id=request.product_id,
+        code="unknown-product",
+        message="There is no such product here: correct the bundle at the seller, or create the product.",
+        version=request.version,
+    )
+
+
+def _message(request: BundlePurchased | EntitlementRevoke, event: Event) -> Message:
+    return Message(request.source_app or "", event)

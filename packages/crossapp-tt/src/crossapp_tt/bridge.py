@@ -1,0 +1,86 @@
+"""
+The seller's composition root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import cast
+
+import inngest
+from sqlalchemy import Engine, orm
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import Session
+
+from crossapp_core.apps import Settings
+from crossapp_core.outcomes import Outcome
+from crossapp_core.runtime import Runtime
+from crossapp_tt import functions
+from crossapp_tt.operations import purchases as operations
+from crossapp_tt.ports import Bundles, HostEvent, Purchases, Seller
+from crossapp_tt.table_ports import FixedBundles
+from crossapp_tt.tables import CrossAppSyncBase
+
+PURCHASE_CREATED = HostEvent("purchase/created")
+PURCHASE_REFUNDED = HostEvent("purchase/refunded")
+
+
+class Bridge(Runtime[Seller]):
+    """
+    Makes an app a seller: a bundle bought here unlocks in the other apps.
+
+    Args:
+        client: The app's own Inngest client.
+        engine: The app's own engine.
+        settings: Which app this is, and its peers.
+        purchases: The app's purchases.
+        bundles: What its products unlock elsewhere, from its database or, as a mapping, in code.
+        purchase_created: The app's event of a paid purchase.
+        purchase_refunded: The app's event of a refund.
+        ledger: The app's own table class, in place of the ready `CrossAppSync`.
+        clock: The time, in UTC; the system's if None.
+    """
+
+    def __init__(
+        self,
+        client: inngest.Inngest,
+        engine: Engine | AsyncEngine,
+        *,
+        settings: Settings,
+        purchases: Purchases,
+        bundles: Bundles | Mapping[str, object],
+        purchase_created: HostEvent = PURCHASE_CREATED,
+        purchase_refunded: HostEvent = PURCHASE_REFUNDED,
+        ledger: type[CrossAppSyncBase] | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        host = Seller(
+            app_id=settings.app_id,
+            ledger=ledger or _ready_ledger(),
+            purchases=purchases,
+            bundles=FixedBundles(bundles) if isinstance(bundles, Mapping) else bundles,
+            apps=frozenset(settings.peers),
+        )
+        super().__init__(client, engine, settings=settings, host=host, clock=clock)
+        self.functions = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)
+        """To be served beside the app's own."""
+
+    def record(self, session: orm.Session, purchase_id: str) -> Outcome:
+        """
+        Write down what a purchase now is, in the app's own transaction: a sale or a refund can't be lost then.
+
+        Call it after the purchase was written, and send the app's event when the transaction is committed. With an
+        async session: `await session.run_sync(bridge.record, purchase_id)`.
+
+        Raises:
+            CatalogError: What the bundle holds can't be read.
+        """
+        return operations.record(cast("Session", session), self.host, purchase_id, now=self.clock())
+
+
+def _ready_ledger() -> type[CrossAppSyncBase]:
+    # it registers a table, which may clash with the app's own, so only for those who use it
+    from crossapp_tt.models import CrossAppSync
+
+    return CrossAppSync

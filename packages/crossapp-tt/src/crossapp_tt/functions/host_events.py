@@ -1,0 +1,69 @@
+"""
+What all functions do that an event of the app itself starts: record, send, note that it was accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import inngest
+
+from crossapp_core.durable import Run
+from crossapp_core.errors import HostEventError
+from crossapp_core.runtime import Operation, Runtime
+from crossapp_tt.operations import purchases
+from crossapp_tt.ports import HostEvent, Reference, Seller
+
+
+def record_and_send(
+    seller: Runtime[Seller], trigger: HostEvent, record: Operation[Seller, Reference], *, fn_id: str
+) -> inngest.Function[list[str]]:
+    """
+    A function that records what *trigger* says of a purchase, if the app's database says so too, and tells the peers.
+    """
+
+    async def emit(run: Run) -> list[str]:
+        reference = reference_in(trigger, run.event.data)
+        outcome = await seller.transact(run, "record", record, reference)
+        accepted = await seller.send(run, "send", outcome.messages)
+        if accepted:
+            await seller.transact(run, "note accepted", purchases.note_accepted, outcome.messages)
+        return accepted
+
+    async def give_up(run: Run) -> None:
+        original, error = run.event.data.get("event"), run.event.data.get("error")
+        data = original.get("data") if isinstance(original, Mapping) else None
+        message = error.get("message") if isinstance(error, Mapping) else None
+        try:
+            reference = reference_in(trigger, data if isinstance(data, Mapping) else {})
+        except HostEventError:
+            return
+        fact = purchases.Undelivered(reference, str(message or "the run failed"))
+        await seller.transact(run, "note undelivered", purchases.note_undelivered, fact)
+
+    return seller.function(emit, fn_id=fn_id, events=[trigger.name], on_failure=give_up)
+
+
+def reference_in(trigger: HostEvent, data: Mapping[str, object]) -> Reference:
+    """
+    The ids that an event of the app holds; all else in it is hearsay.
+
+    Raises:
+        HostEventError: Neither id stands where it should.
+    """
+    purchase_id, charge_id = (_at(data, path) for path in (trigger.purchase_id, trigger.charge_id))
+    if purchase_id is None and charge_id is None:
+        raise HostEventError(trigger.name, [path for path in (trigger.purchase_id, trigger.charge_id) if path])
+    return Reference(purchase_id, charge_id)
+
+
+def _at(data: Mapping[str, object], path: str | None) -> str | None:
+    value: object = data
+    for key in path.split(".") if path else ():
+        value = value.get(key) if isinstance(value, Mapping) else None
+    match value:
+        case str() if value:
+            return value
+        case int() if not isinstance(value, bool):
+            return str(value)
+    return None

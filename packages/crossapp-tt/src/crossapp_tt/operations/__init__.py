@@ -1,0 +1,3 @@
+"""
+All decisions of a seller, over a session.
+"""

@@ -1,0 +1,159 @@
+"""
+What becomes of the ledger when something happens to a purchase.
+
+The purchase is locked before its rows, so that a sale and its refund can't pass each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from crossapp_core.errors import UnconfirmedEventError
+from crossapp_core.locking import lock
+from crossapp_core.outcomes import Message, Outcome
+from crossapp_tt.catalog import Component
+from crossapp_tt.operations.rows import (
+    Reason,
+    Row,
+    components_of,
+    key_of,
+    move,
+    next_attempt,
+    owed,
+    row_for,
+    rows_of,
+    want_granted,
+    want_revoked,
+)
+from crossapp_tt.ports import Purchase, Reference, Seller
+from crossapp_tt.tables import SyncStatus
+
+_LONGEST_MESSAGE = 500
+
+
+def record(
+    session: Session, seller: Seller, purchase_id: str, /, *, now: datetime, reason: Reason = "refunded"
+) -> Outcome:
+    """
+    Write down what a purchase now is, whatever it was: one row for each component that its bundle held when sold.
+
+    A purchase that isn't owned and has no rows gets none. Doing it again changes nothing.
+
+    Args:
+        session: The caller's; nothing is committed. It may be that of the app's own checkout.
+        seller: The app.
+        purchase_id: The purchase.
+        now: The time.
+        reason: Why, if it isn't owned any more.
+
+    Raises:
+        CatalogError: What the bundle holds can't be read.
+    """
+    return _record(session, seller, purchase_id, seller.purchases.get(session, purchase_id, lock=True), now, reason)
+
+
+def record_sale(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
+    """
+    Do as `record` does, because an event says that there is a new purchase.
+
+    Raises:
+        UnconfirmedEventError: The purchase isn't there, or isn't owned and never was.
+        CatalogError: What the bundle holds can't be read.
+    """
+    purchase_id, purchase = _find(session, seller, reference)
+    outcome = _record(session, seller, purchase_id, purchase, now, "refunded")
+    if not outcome.ids and not (purchase and purchase.owned):
+        raise UnconfirmedEventError(purchase_id, "owned")
+    return outcome
+
+
+def record_refund(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
+    """
+    Do as `record` does, because an event says that a purchase was refunded.
+
+    Raises:
+        UnconfirmedEventError: The purchase is still owned.
+    """
+    purchase_id, purchase = _find(session, seller, reference)
+    if purchase is not None and purchase.owned:
+        raise UnconfirmedEventError(purchase_id, "refunded")
+    return _record(session, seller, purchase_id, purchase, now, "refunded")
+
+
+def note_accepted(session: Session, seller: Seller, messages: Sequence[Message], /, *, now: datetime) -> Outcome:
+    """
+    Write down that the peers' Inngest accepted what a purchase's rows wanted sent: only an ack says that it is done.
+    """
+    rows = [(_row(session, seller, message), message) for message in messages]
+    accepted = [row for row, message in rows if row is not None and row.version == _version(message)]
+    for row in accepted:
+        row.sent_at = row.accepted_at = now
+        row.accepted_version = row.version
+    return Outcome(tuple(row.id for row in accepted), bool(accepted))
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """
+    A purchase whose events couldn't be sent, however often that was tried.
+    """
+
+    reference: Reference
+    message: str
+
+
+def note_undelivered(session: Session, seller: Seller, fact: Undelivered, /, *, now: datetime) -> Outcome:
+    """
+    Show in the ledger that events of a purchase couldn't be sent, and why; they are still owed.
+    """
+    try:
+        purchase_id, _ = _find(session, seller, fact.reference)
+    except UnconfirmedEventError:
+        return Outcome()
+    rows = rows_of(session, seller, purchase_id, locked=True)
+    failed = [row for row in rows if row.status == SyncStatus.PENDING and row.accepted_version < row.version]
+    for row in failed:
+        move(row, SyncStatus.FAILED)
+        row.error_code = "not-sent"
+        row.error_message = fact.message[:_LONGEST_MESSAGE]
+        row.next_attempt_at = next_attempt(row, now)
+    return Outcome(tuple(row.id for row in failed), bool(failed))
+
+
+def _find(session: Session, seller: Seller, reference: Reference) -> tuple[str, Purchase | None]:
+    purchase_id = reference.purchase_id
+    if purchase_id is None and reference.charge_id is not None:
+        purchase = seller.purchases.by_charge(session, reference.charge_id)
+        purchase_id = purchase.id if purchase else None
+    if purchase_id is None:
+        raise UnconfirmedEventError(f"of the charge {reference.charge_id}", "there")
+    return purchase_id, seller.purchases.get(session, purchase_id, lock=True)
+
+
+def _record(
+    session: Session, seller: Seller, purchase_id: str, purchase: Purchase | None, now: datetime, reason: Reason
+) -> Outcome:
+    if purchase is not None and purchase.owned:
+        # Without a lock: on MariaDB one on rows that don't exist yet would keep other sales from inserting theirs.
+        # The purchase's own lock keeps everybody else away, and each row is locked before it is changed.
+        known = rows_of(session, seller, purchase_id, locked=False)
+        components = components_of(session, seller, purchase, known)
+        rows: Sequence[Row] = [row_for(session, seller, purchase_id, component, now) for component in components]
+        changed = [want_granted(row, purchase, now=now) for row in rows]
+    else:
+        rows = rows_of(session, seller, purchase_id, locked=True)
+        changed = [want_revoked(row, reason, now=now) for row in rows]
+    return Outcome(tuple(row.id for row in rows), any(changed), owed(rows))
+
+
+def _row(session: Session, seller: Seller, message: Message) -> Row | None:
+    purchase_id, product_id = (str(getattr(message.event, name)) for name in ("purchase_id", "product_id"))
+    return lock(session, seller.ledger, key_of(purchase_id, Component(message.target, product_id)))
+
+
+def _version(message: Message) -> int | None:
+    return getattr(message.event, "version", None)

@@ -1,0 +1,180 @@
+"""
+How a ledger row is found, numbered and put into an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2s
+from typing import Literal, TypeAlias, cast
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from crossapp_core import addresses
+from crossapp_core.columns import column_of
+from crossapp_core.events import BundlePurchased, EntitlementRevoke
+from crossapp_core.locking import lock_or_create
+from crossapp_core.outcomes import Message
+from crossapp_tt import catalog
+from crossapp_tt.catalog import Component
+from crossapp_tt.ports import Purchase, Seller
+from crossapp_tt.tables import CrossAppSyncBase, Desired, SyncStatus, may_become
+
+Row: TypeAlias = CrossAppSyncBase
+Reason: TypeAlias = Literal["refunded", "disputed", "transferred", "manual"]
+
+_FIRST_RETRY = timedelta(minutes=1)
+_LAST_RETRY = timedelta(hours=6)
+
+
+def key_of(purchase_id: str, component: Component) -> Mapping[str, object]:
+    """
+    What identifies a row, by attribute.
+    """
+    return {
+        "purchase_id": purchase_id,
+        "target_app": component.app,
+        "target_product_id": component.product_id,
+    }
+
+
+def rows_of(session: Session, seller: Seller, purchase_id: str, *, locked: bool) -> Sequence[Row]:
+    """
+    All rows of a purchase, always in the same order.
+    """
+    ledger = seller.ledger
+    order = column_of(ledger, "target_app"), column_of(ledger, "target_product_id")
+    query = select(ledger).where(column_of(ledger, "purchase_id") == purchase_id).order_by(*order)
+    if locked:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).all()
+
+
+def row_for(session: Session, seller: Seller, purchase_id: str, component: Component, now: datetime) -> Row:
+    """
+    Lock the row of a purchase and component, at version 0 if it is new.
+    """
+    key = key_of(purchase_id, component)
+    # always the same for a component, so that a row restored from nothing has its old id
+    digest = blake2s("\n".join(map(str, key.values())).encode(), digest_size=16).hexdigest()
+    return lock_or_create(session, seller.ledger, key, {"id": f"sync_{digest}", "created_at": now})
+
+
+def components_of(session: Session, seller: Seller, purchase: Purchase, rows: Iterable[Row]) -> tuple[Component, ...]:
+    """
+    What the bundle held when it was sold, always in the same order.
+
+    That is what the app kept of it, or else what our rows say: only a sale without rows is looked up in the catalogue.
+
+    Raises:
+        CatalogError: It can't be read.
+    """
+    kept = purchase.bundle_products
+    # a row without bundle is one that a granter asked about and that was never sold
+    sold = [Component(row.target_app, row.target_product_id) for row in rows if row.bundle_product_id is not None]
+    if kept is not None or not sold:
+        source = kept if kept is not None else seller.bundles.of(session, purchase.product_id)
+        sold = list(catalog.parse(source, product_id=purchase.product_id, app_id=seller.app_id, apps=seller.apps))
+    return tuple(sorted(sold, key=lambda component: (component.app, component.product_id)))
+
+
+def want_granted(row: Row, purchase: Purchase, *, now: datetime) -> bool:
+    """
+    Want a component unlocked for the purchase's buyer; False if just that is wanted already.
+    """
+    user_id, email = _buyer(row, purchase)
+    if row.version and row.desired == Desired.GRANTED and (user_id, email) == (row.buyer_user_id, row.buyer_email):
+        return False
+    row.buyer_user_id, row.buyer_email = user_id, email
+    row.bundle_product_id = purchase.product_id
+    row.purchased_at = purchase.purchased_at
+    number(row, Desired.GRANTED, now=now)
+    return True
+
+
+def want_revoked(row: Row, reason: Reason, *, now: datetime) -> bool:
+    """
+    Want a component locked; False if that is wanted already.
+    """
+    if row.version and row.desired == Desired.REVOKED:
+        return False
+    row.reason = reason
+    number(row, Desired.REVOKED, now=now)
+    return True
+
+
+def number(row: Row, desired: Desired, *, now: datetime, above: int = 0) -> None:
+    """
+    Give what is wanted a higher version than the row's, and than *above*; it is owed from now on.
+
+    The time makes versions outlive a restored backup. Nothing compares them with a clock.
+    """
+    move(row, SyncStatus.PENDING, newer=True)
+    row.version = max(row.version + 1, above + 1, int(now.timestamp() * 1000))
+    row.desired = desired
+    row.retry_count = 0
+    row.next_attempt_at = next_attempt(row, now)
+    row.error_code = row.error_message = None
+    if desired == Desired.GRANTED:
+        # the granter decides anew who holds it
+        row.reason = row.target_user_id = row.revoked_at = None
+
+
+def move(row: Row, status: SyncStatus, *, newer: bool = False) -> None:
+    """
+    Change the status of a row as its life cycle allows.
+    """
+    if not may_become(SyncStatus(row.status), status, newer=newer):
+        msg = f"a ledger row that is {row.status} can't become {status} {'' if newer else 'at the same version'}"
+        raise AssertionError(msg)
+    row.status = status
+
+
+def next_attempt(row: Row, now: datetime) -> datetime:
+    """
+    When to send a row again if it isn't acknowledged until then: after 1 minute, doubling to 6 hours.
+    """
+    return now + min(_FIRST_RETRY * (1 << min(row.retry_count, 16)), _LAST_RETRY)
+
+
+def owed(rows: Iterable[Row]) -> tuple[Message, ...]:
+    """
+    The events of those rows that aren't acknowledged.
+    """
+    return tuple(message_of(row) for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED))
+
+
+def message_of(row: Row) -> Message:
+    """
+    The event that says what is wanted.
+    """
+    event: BundlePurchased | EntitlementRevoke
+    if row.desired == Desired.GRANTED:
+        event = BundlePurchased(
+            purchase_id=row.purchase_id,
+            product_id=row.target_product_id,
+            buyer_email=row.buyer_email,
+            buyer_user_id=row.buyer_user_id,
+            bundle_product_id=row.bundle_product_id,
+            purchased_at=row.purchased_at,
+            quiet=row.quiet or None,
+            version=row.version,
+        )
+    else:
+        event = EntitlementRevoke(
+            purchase_id=row.purchase_id,
+            product_id=row.target_product_id,
+            reason=cast("Reason", row.reason or "manual"),
+            version=row.version,
+        )
+    return Message(row.target_app, event, row.retry_count)
+
+
+def _buyer(row: Row, purchase: Purchase) -> tuple[str | None, str | None]:
+    # an account that was erased is no transfer, and a new address of the same buyer neither
+    user_id = purchase.user_id if purchase.user_id is not None else row.buyer_user_id
+    if user_id is not None and user_id == row.buyer_user_id:
+        return user_id, row.buyer_email
+    return user_id, addresses.normalise_or_none(purchase.email)

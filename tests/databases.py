@@ -1,0 +1,99 @@
+"""
+The databases that every operation is tested on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel import Session, SQLModel
+
+NAMES = ("sqlite", "postgresql", "mariadb")
+
+_SERVERS = {
+    "postgresql": os.environ.get("CROSSAPP_TEST_POSTGRESQL", "crossapp:crossapp@127.0.0.1:5432/crossapp_test"),
+    "mariadb": os.environ.get("CROSSAPP_TEST_MARIADB", "crossapp:crossapp@127.0.0.1:3306/crossapp_test"),
+}
+_SYNC = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
+_ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+asyncmy"}
+
+
+@dataclass
+class Database:
+    """
+    An empty database with all tables, of one test's own.
+    """
+
+    name: str
+    address: str
+    engine: Engine = field(repr=False)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """
+        A transaction that is committed at the end.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def async_engine(self) -> AsyncEngine:
+        """
+        Another engine for the same database; each connection is closed after use, so it may see many event loops.
+        """
+        return create_async_engine(f"{_ASYNC[self.name]}://{self.address}", poolclass=NullPool)
+
+
+@contextmanager
+def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Database]:
+    """
+    Make a database, or empty the one that there is.
+
+    A server that is missing skips the test on a developer's machine, and fails it in CI.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    address = f"/{folder}/{suffix or 'test'}.db" if name == "sqlite" else _create(name, f"{worker}{suffix}")
+    engine = create_engine(f"{_SYNC[name]}://{address}")
+    try:
+        SQLModel.metadata.create_all(engine)
+        _empty(engine)
+        yield Database(name, address, engine)
+    finally:
+        engine.dispose()
+
+
+_created: dict[str, str] = {}
+
+
+def _create(name: str, suffix: str) -> str:
+    server = _SERVERS[name]
+    url = make_url(f"{_SYNC[name]}://{server}")
+    database = f"{url.database}_{suffix}"
+    address = url.set(database=database).render_as_string(hide_password=False).split("://", 1)[1]
+    if address in _created:
+        return address
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            for statement in (f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}"):
+                connection.execute(text(statement))
+    except DBAPIError as error:
+        reason = f"no {name} at {url.host}:{url.port} ({type(error.orig).__name__}): see CONTRIBUTING.md"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    _created[address] = name
+    return address
+
+
+def _empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(table.delete())

@@ -4,6 +4,7 @@ The databases that every operation is tested on.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
@@ -48,7 +49,9 @@ class Database:
         """
         Another engine for the same database; each connection is closed after use, so it may see many event loops.
         """
-        return create_async_engine(f"{_ASYNC[self.name]}://{self.address}", poolclass=NullPool)
+        engine = create_async_engine(f"{_ASYNC[self.name]}://{self.address}", poolclass=NullPool)
+        _hasten(engine.sync_engine)
+        return engine
 
 
 @contextmanager
@@ -58,9 +61,9 @@ def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Databas
 
     A server that is missing skips the test on a developer's machine, and fails it in CI.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    address = f"/{folder}/{suffix or 'test'}.db" if name == "sqlite" else _create(name, f"{worker}{suffix}")
+    address = f"/{folder}/{suffix or 'test'}.db" if name == "sqlite" else _create(name, f"{os.getpid()}{suffix}")
     engine = create_engine(f"{_SYNC[name]}://{address}")
+    _hasten(engine)
     try:
         SQLModel.metadata.create_all(engine)
         _empty(engine)
@@ -69,28 +72,39 @@ def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Databas
         engine.dispose()
 
 
-_created: dict[str, str] = {}
+_created: set[str] = set()
 
 
 def _create(name: str, suffix: str) -> str:
-    server = _SERVERS[name]
-    url = make_url(f"{_SYNC[name]}://{server}")
+    # named after the process, so that two runs at once don't empty each other's
+    url = make_url(f"{_SYNC[name]}://{_SERVERS[name]}")
     database = f"{url.database}_{suffix}"
     address = url.set(database=database).render_as_string(hide_password=False).split("://", 1)[1]
     if address in _created:
         return address
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
-        with engine.connect() as connection:
-            for statement in (f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}"):
-                connection.execute(text(statement))
+        _execute(url, f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}")
     except DBAPIError as error:
         reason = f"no {name} at {url.host}:{url.port} ({type(error.orig).__name__}): see CONTRIBUTING.md"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    _created[address] = name
+    _created.add(address)
+    atexit.register(_execute, url, f"DROP DATABASE IF EXISTS {database}")
     return address
+
+
+def _execute(url: URL, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def _hasten(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        # what a test wrote need not outlive a power cut
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close())
 
 
 def _empty(engine: Engine) -> None:

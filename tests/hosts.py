@@ -4,16 +4,13 @@ The tables of two apps that use us: a shop that sells and a school that gives ac
 
 from datetime import UTC, datetime
 
+from pydantic import SecretStr
 from sqlmodel import Field, SQLModel, col
 
-import crossapp_ah as ah
 import crossapp_tt as tt
-from crossapp_ah.ports import Granter
 from crossapp_core.apps import Peer, Settings
-from crossapp_tt.ports import Seller
-from pydantic import SecretStr
 
-SECRET = "a secret of the two apps, for tests alone"  # noqa: S105
+SECRET = "a secret of the two apps, for tests alone"
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 

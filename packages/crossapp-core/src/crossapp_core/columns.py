@@ -10,7 +10,20 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, String, Table, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -115,28 +128,52 @@ def primary_key(row: object) -> str:
     return ":".join(str(value) for value in values)
 
 
-def host_value(column: Column[Any], id_: str) -> Any | None:
+def host_value(column: Column[Any], id_: str, *, dialect: str = "sqlite") -> Any | None:
     """
     An id as the host's column holds it, None if it can't hold it: `"1abc"` is no integer, and `"007"` is not 7.
 
-    MySQL would match `"1abc"` to 1, PostgreSQL would raise.
+    MySQL would match `"1abc"` to 1, PostgreSQL would raise, as it would for a number that is too large, or for a NUL.
+
+    Args:
+        column: The host's column.
+        id_: The id, as it stands in events.
+        dialect: The database's name; SQLite's integers have 64 bits, and its text any length, whatever they are called.
     """
-    convert = _CONVERTERS.get(_python_type(column), str)
     try:
-        value = convert(id_)
+        id_.encode()  # a lone surrogate, which no driver sends
+        value = _converter(column.type)(id_)
     except ValueError:
         return None
-    return value if str(value) == id_ else None
+    return value if str(value) == id_ and _fits(column.type, value, dialect) else None
 
 
 _CONVERTERS: dict[type[object], Callable[[str], object]] = {int: int, UUID: UUID}
 
 
-def _python_type(column: Column[Any]) -> type[object]:
+def _converter(kind: TypeEngine[Any]) -> Callable[[str], object]:
+    if isinstance(kind, Uuid) and not kind.as_uuid:
+        return lambda id_: str(UUID(id_))  # text in Python alone: PostgreSQL refuses what is no UUID
     try:
-        return column.type.python_type
+        return _CONVERTERS.get(kind.python_type, str)
     except NotImplementedError:
         return str
+
+
+def _fits(kind: TypeEngine[Any], value: object, dialect: str) -> bool:
+    match kind, value:
+        case Integer(), int(number):
+            return -(1 << _bits(kind, dialect) - 1) <= number < 1 << _bits(kind, dialect) - 1
+        case _, str(characters) if dialect != "sqlite":
+            length: int | None = getattr(kind, "length", None)
+            return "\0" not in characters and (length is None or len(characters) <= length)
+    return True
+
+
+def _bits(kind: TypeEngine[Any], dialect: str) -> int:
+    unsigned = bool(getattr(kind, "unsigned", False))
+    if dialect == "sqlite" or isinstance(kind, BigInteger):
+        return 64 + unsigned
+    return (16 if isinstance(kind, SmallInteger) else 32) + unsigned
 
 
 def _mapper(model: type[object]) -> Any:

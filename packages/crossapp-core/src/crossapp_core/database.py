@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError
+from sqlalchemy import Engine, orm
+from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,10 +31,11 @@ _PASSING = {
     *("mysql 1213", "mysql 1020", "mysql 1205", "mysql 1062"),
     *("sqlite 5", "sqlite 6", "sqlite 1555", "sqlite 2067"),
 }
-_HINTS = {
-    **dict.fromkeys(("42P01", "mysql 1146"), "a table is missing, are crossapp's created or migrated?"),
-    **dict.fromkeys(("42703", "mysql 1054"), "a column is missing, are crossapp's tables migrated?"),
-}
+_NO_TABLE = "a table is missing, are crossapp's created or migrated?"
+_NO_COLUMN = "a column is missing, are crossapp's tables migrated?"
+_HINTS = {"42P01": _NO_TABLE, "42703": _NO_COLUMN, "mysql 1146": _NO_TABLE, "mysql 1054": _NO_COLUMN}
+# SQLite has no codes of its own for them
+_SQLITE_HINTS = {"no such table": _NO_TABLE, "no such column": _NO_COLUMN, "has no column named": _NO_COLUMN}
 _SQLITE_EXTENDED = (1555, 2067)  # a primary key, a unique constraint; the others come down to their first byte
 
 
@@ -95,17 +96,25 @@ class Database:
             return _work(session, work)
 
 
-def _work(session: Session, work: Callable[[Session], T]) -> T:
-    if session.get_bind().dialect.name == "sqlite":
-        _begin_writing(session)
-    return work(session)
+def begin_writing(session: orm.Session, model: type[object] | None = None) -> None:
+    """
+    Take SQLite's write lock unless it is held: it has no row locks, and what is read without it could be old before it
+    is acted on. Other databases need nothing of the kind.
 
-
-def _begin_writing(session: Session) -> None:
-    # SQLite has no row locks: without its write lock, what is read here could be old before it is acted on.
-    connection = session.connection()
+    Args:
+        session: The session.
+        model: One of the tables that will be written, where the session has a database for each.
+    """
+    connection = session.connection(bind_arguments={"mapper": model} if model else None)
+    if connection.dialect.name != "sqlite":
+        return
     if not getattr(connection.connection.driver_connection, "in_transaction", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _work(session: Session, work: Callable[[Session], T]) -> T:
+    begin_writing(session)
+    return work(session)
 
 
 def _passes(error: BaseException) -> bool:
@@ -120,20 +129,22 @@ def _code(error: SQLAlchemyError) -> str:
         return ""
     original: Any = error.orig
     match original:
-        case BaseException(args=[int(number), *_]):
+        case BaseException(args=[int(number), *_]) | object(errno=int(number)):
             return f"mysql {number}"
         case object(sqlite_errorcode=int(number)):
             return f"sqlite {number if number in _SQLITE_EXTENDED else number & 0xFF}"
-        case object(sqlstate=str(state)):
+        case object(sqlstate=str(state)) | object(pgcode=str(state)) | BaseException(args=[{"C": str(state)}, *_]):
             return state
     return ""
 
 
 def _described(operation: str, error: SQLAlchemyError) -> StorageError:
-    original = error.orig if isinstance(error, DBAPIError) else None
-    kind = f"{type(original or error).__name__} {_code(error)}".rstrip()
-    missing = "no such table" in str(original)  # SQLite has no code of its own for it
-    return StorageError(operation, kind, _HINTS["42P01"] if missing else _HINTS.get(_code(error), ""))
+    original = error.orig if isinstance(error, StatementError) else None
+    code = _code(error)
+    hint = _HINTS.get(code, "")
+    if code.startswith("sqlite"):
+        hint = next((hint for words, hint in _SQLITE_HINTS.items() if words in str(original)), "")
+    return StorageError(operation, f"{type(original or error).__name__} {code}".rstrip(), hint)
 
 
 async def _pause_async(seconds: float) -> None:

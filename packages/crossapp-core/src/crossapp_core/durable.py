@@ -102,7 +102,7 @@ def in_inngest_terms() -> Iterator[None]:
         return
     except CrossAppError as error:
         translated = _translated(error)
-    raise translated
+    raise translated from None  # the stack travels: what our error was made from may hold anything
 
 
 def _translated(error: CrossAppError) -> Exception:

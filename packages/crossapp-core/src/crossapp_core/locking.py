@@ -4,16 +4,18 @@ Taking hold of one row before looking at it, so that two workers can't decide on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, select
+from sqlalchemy import Column, Insert, Select, inspect, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import lazyload
 from sqlmodel import Session
 
 from crossapp_core.columns import column_of, table_of
 
+Q = TypeVar("Q", bound=Select[Any])
 T = TypeVar("T")
 
 
@@ -35,10 +37,10 @@ def lock_or_create(session: Session, model: type[T], key: Mapping[str, object], 
             transaction must be tried again.
     """
     fresh = model(**key, **values)
-    columns = {column.name: column for column in table_of(model).columns}
-    attributes = {column_of(model, name).name: getattr(fresh, name) for name in _attributes(model)}
-    row = {name: value for name, value in attributes.items() if columns[name].computed is None}
-    session.exec(_insert_or_nothing(session, model, [column_of(model, name).name for name in key], row))
+    row = {column.name: getattr(fresh, name) for name, column in _written(model)}
+    # a null that is written is neither numbered nor defaulted by the database
+    row = {name: value for name, value in row.items() if value is not None}
+    session.execute(_insert_or_nothing(session, model, [column_of(model, name).name for name in key], row))
     locked = lock(session, model, key)
     if locked is None:
         raise NoResultFound
@@ -56,17 +58,29 @@ def lock(session: Session, model: type[T], key: Mapping[str, object], *, share: 
         share: Only keep others from changing it, as long as this transaction lasts.
     """
     query = select(model).where(*(column_of(model, name) == value for name, value in key.items()))
-    query = query.with_for_update(read=share).execution_options(populate_existing=True)
-    return session.scalars(query).one_or_none()
+    return session.scalars(locking(query, share=share)).one_or_none()
 
 
-def _attributes(model: type[object]) -> list[str]:
-    return [attribute.key for attribute in model.__mapper__.column_attrs]  # type: ignore[attr-defined]
+def locking(query: Q, *, share: bool = False) -> Q:
+    """
+    A query for rows that locks them, and reads them as they are now.
+
+    What else the app's own class loads with a row stays out: PostgreSQL locks no outer join.
+    """
+    query = query.options(lazyload("*")).with_for_update(read=share)
+    return query.execution_options(populate_existing=True)
+
+
+def _written(model: type[object]) -> Iterator[tuple[str, Column[Any]]]:
+    for attribute in inspect(model).column_attrs:
+        for column in attribute.columns:
+            if isinstance(column, Column) and column.computed is None:
+                yield attribute.key, column
 
 
 def _insert_or_nothing(session: Session, model: type[object], key: list[str], row: Mapping[str, Any]) -> Insert:
     table = table_of(model)
-    match session.get_bind().dialect.name:
+    match session.get_bind(model).dialect.name:
         case "mysql" | "mariadb":
             same = {name: table.c[name] for name in key[:1]}
             return mysql.insert(table).values(row).on_duplicate_key_update(same)

@@ -10,7 +10,7 @@ class AccountLink(AccountLinkBase, table=True):
     Two accounts, one here and one in a peer, that belong to one person.
     """
 
-    __tablename__ = "AccountLink"
+    __tablename__ = "AccountLink"  # pyright: ignore[reportAssignmentType]
 
 
 class AccountLinkToken(AccountLinkTokenBase, table=True):
@@ -18,4 +18,4 @@ class AccountLinkToken(AccountLinkTokenBase, table=True):
     A link token that was used.
     """
 
-    __tablename__ = "AccountLinkToken"
+    __tablename__ = "AccountLinkToken"  # pyright: ignore[reportAssignmentType]

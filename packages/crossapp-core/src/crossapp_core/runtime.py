@@ -20,6 +20,7 @@ from crossapp_core.apps import Settings
 from crossapp_core.client import CrossAppClient
 from crossapp_core.database import Database
 from crossapp_core.durable import Run
+from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import Envelope, Event
 from crossapp_core.outcomes import Message, Outcome
 
@@ -52,6 +53,9 @@ class Runtime(Generic[H]):
         settings: Which app this is, and its peers.
         host: The app's tables and ports, as the operations know them.
         clock: The time, in UTC; the system's if None.
+
+    Raises:
+        CrossAppConfigError: A peer's event key is the app's own.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Runtime(Generic[H]):
         host: H,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        _refuse_own_key(client, settings)
         self.inngest = client
         self.database = Database(engine)
         self.settings = settings
@@ -128,6 +133,17 @@ class Runtime(Generic[H]):
         return durable.create_function(
             self.inngest, body, fn_id=fn_id, events=events, is_async=self.database.is_async, on_failure=on_failure
         )
+
+
+def _refuse_own_key(client: inngest.Inngest, settings: Settings) -> None:
+    # with swapped variables our events come back to us, where no function may listen for them
+    problems = [
+        f"{peer.event_key_name} is the key of our own Inngest environment: it must be one of {peer.app_id}'s"
+        for peer in settings.peers.values()
+        if (client.event_key, client.event_api_origin.rstrip("/")) == (peer.event_key.get_secret_value(), peer.base_url)
+    ]
+    if problems:
+        raise CrossAppConfigError(f"the settings of {settings.app_id}", problems)
 
 
 def _answering(message: Message, answers: str | None) -> Message:

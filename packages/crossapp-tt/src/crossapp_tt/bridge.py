@@ -4,16 +4,20 @@ The seller's composition root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import cast
+from uuid import UUID
 
 import inngest
-from sqlalchemy import Engine, orm
+from sqlalchemy import Engine, UniqueConstraint, orm
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
 from crossapp_core.apps import Settings
+from crossapp_core.columns import column_of, table_of
+from crossapp_core.database import begin_writing
+from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.outcomes import Outcome
 from crossapp_core.runtime import Runtime
 from crossapp_tt import functions
@@ -40,6 +44,9 @@ class Bridge(Runtime[Seller]):
         purchase_refunded: The app's event of a refund.
         ledger: The app's own table class, in place of the ready `CrossAppSync`.
         clock: The time, in UTC; the system's if None.
+
+    Raises:
+        CrossAppConfigError: The app's own table class can't be a ledger.
     """
 
     def __init__(
@@ -57,7 +64,7 @@ class Bridge(Runtime[Seller]):
     ) -> None:
         host = Seller(
             app_id=settings.app_id,
-            ledger=ledger or _ready_ledger(),
+            ledger=_ready_ledger() if ledger is None else _checked(ledger),
             purchases=purchases,
             bundles=FixedBundles(bundles) if isinstance(bundles, Mapping) else bundles,
             apps=frozenset(settings.peers),
@@ -66,17 +73,19 @@ class Bridge(Runtime[Seller]):
         self.functions = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)
         """To be served beside the app's own."""
 
-    def record(self, session: orm.Session, purchase_id: str) -> Outcome:
+    def record(self, session: orm.Session, purchase_id: str | int | UUID) -> Outcome:
         """
         Write down what a purchase now is, in the app's own transaction: a sale or a refund can't be lost then.
 
-        Call it after the purchase was written, and send the app's event when the transaction is committed. With an
-        async session: `await session.run_sync(bridge.record, purchase_id)`.
+        Call it after the purchase was added to the session or changed, and send the app's event when the transaction
+        is committed. With an async session: `await session.run_sync(bridge.record, purchase_id)`.
 
         Raises:
             CatalogError: What the bundle holds can't be read.
         """
-        return operations.record(cast("Session", session), self.host, purchase_id, now=self.clock())
+        begin_writing(session, self.host.ledger)
+        session.flush()  # the session may be one that doesn't before it reads
+        return operations.record(cast("Session", session), self.host, str(purchase_id), now=self.clock())
 
 
 def _ready_ledger() -> type[CrossAppSyncBase]:
@@ -84,3 +93,24 @@ def _ready_ledger() -> type[CrossAppSyncBase]:
     from crossapp_tt.models import CrossAppSync
 
     return CrossAppSync
+
+
+def _checked(ledger: type[CrossAppSyncBase]) -> type[CrossAppSyncBase]:
+    problems = list(_problems_of(ledger))
+    if problems:
+        raise CrossAppConfigError(f"Bridge(ledger={ledger.__name__})", problems)
+    return ledger
+
+
+def _problems_of(ledger: type[CrossAppSyncBase]) -> Iterator[str]:
+    for name, field in CrossAppSyncBase.model_fields.items():
+        if field.annotation in (str, str | None) and not _holds_text(ledger, name):
+            yield f"{name} must hold text, as events do; rows outlive what a foreign key refers to"
+    key = {column_of(ledger, name) for name in ("purchase_id", "target_app", "target_product_id")}
+    uniques = [each for each in table_of(ledger).constraints if isinstance(each, UniqueConstraint)]
+    if not any(set(each.columns) == key for each in uniques):
+        yield "its __table_args__ leave out ours: return (*super().__table_args__, …) from a declared_attr"
+
+
+def _holds_text(ledger: type[CrossAppSyncBase], name: str) -> bool:
+    return column_of(ledger, name).type.python_type in (str, object)  # object: a type like SQLModel's own for text

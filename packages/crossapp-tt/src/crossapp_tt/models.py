@@ -13,7 +13,7 @@ class CrossAppSync(CrossAppSyncBase, table=True):
     The ledger: one purchase × one product at one granter.
     """
 
-    __tablename__ = "CrossAppSync"
+    __tablename__ = "CrossAppSync"  # pyright: ignore[reportAssignmentType]
 
 
 class CrossAppCursor(CrossAppCursorBase, table=True):
@@ -21,4 +21,4 @@ class CrossAppCursor(CrossAppCursorBase, table=True):
     How far a pass over the app's purchases has come.
     """
 
-    __tablename__ = "CrossAppCursor"
+    __tablename__ = "CrossAppCursor"  # pyright: ignore[reportAssignmentType]

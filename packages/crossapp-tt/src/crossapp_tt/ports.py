@@ -40,7 +40,7 @@ class Purchases(Protocol):
 
     def get(self, session: Session, purchase_id: str, *, lock: bool = False) -> Purchase | None:
         """
-        One purchase as it is now, or None.
+        One purchase as it is now, or None. One whose id is written otherwise counts as another.
 
         Args:
             session: The operation's session.

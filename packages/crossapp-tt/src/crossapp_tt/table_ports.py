@@ -5,11 +5,11 @@ Ready ports, for apps whose purchases and products are plain SQLModel tables.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, null, select
+from sqlalchemy import Column, ColumnElement, FromClause, SelectBase, null, select
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import Session
 
@@ -64,6 +64,7 @@ class TablePurchases:
         charge_id: object = None,
         bundle_products: object = None,
     ) -> None:
+        self._model = model
         self._name = f"TablePurchases({model.__name__})"
         given = {
             "id": id,
@@ -75,10 +76,12 @@ class TablePurchases:
             "bundle_products": bundle_products,
         }
         self._columns = {name: _find(model, name, value) for name, value in given.items()}
-        self._refuse_missing(model)
+        problems = [*_missing(model, self._columns), *_foreign(table_of(model), {**self._columns, "owned": owned})]
+        if problems:
+            raise CrossAppConfigError(self._name, problems)
         self._id: Column[Any] = self._columns["id"]
         wanted = {name: self._columns[name] for name in _NAMES if name != "charge_id"}
-        self._query: Select[Any] = select(
+        self._query: Any = select(
             *(null().label(name) if column is None else column.label(name) for name, column in wanted.items()),
             owned.label("owned"),
         ).select_from(table_of(model))
@@ -87,7 +90,7 @@ class TablePurchases:
         """
         One purchase as it is now, or None.
         """
-        if (value := host_value(self._id, purchase_id)) is None:
+        if (value := self._value(session, self._id, purchase_id)) is None:
             return None
         query = self._query.where(self._id == value)
         row = session.execute(query.with_for_update() if lock else query).one_or_none()
@@ -97,8 +100,10 @@ class TablePurchases:
         """
         Those of the purchases that there are.
         """
-        values = [value for id_ in purchase_ids if (value := host_value(self._id, id_)) is not None]
-        return [_purchase(row) for row in session.execute(self._query.where(self._id.in_(values)))]
+        wanted = frozenset(purchase_ids)
+        values = [value for id_ in wanted if (value := self._value(session, self._id, id_)) is not None]
+        found = map(_purchase, session.execute(self._query.where(self._id.in_(values)).order_by(self._id)))
+        return [purchase for purchase in found if purchase.id in wanted]
 
     def by_charge(self, session: Session, charge_id: str) -> Purchase | None:
         """
@@ -110,8 +115,12 @@ class TablePurchases:
         charge = self._columns["charge_id"]
         if charge is None:
             raise CrossAppConfigError(self._name, ["events name a charge, so give its column: charge_id=…"])
-        row = session.execute(self._query.where(charge == charge_id)).first()
-        return None if row is None else _purchase(row)
+        if (value := self._value(session, charge, charge_id)) is None:
+            return None
+        query = self._query.add_columns(charge.label("charge_id")).where(charge == value).order_by(self._id)
+        # compared once more, since to the app's own column `ch_A` may be `ch_a`
+        found = (_purchase(row) for row in session.execute(query) if str(row.charge_id) == charge_id)
+        return next(found, None)
 
     def after(self, session: Session, cursor: str | None, limit: int) -> Sequence[Purchase]:
         """
@@ -119,25 +128,13 @@ class TablePurchases:
         """
         query = self._query.order_by(self._id).limit(limit)
         if cursor is not None:
-            query = query.where(self._id > host_value(self._id, cursor))
+            if (value := self._value(session, self._id, cursor)) is None:
+                return []
+            query = query.where(self._id > value)
         return [_purchase(row) for row in session.execute(query)]
 
-    def _refuse_missing(self, model: type[object]) -> None:
-        columns, table = self._columns, table_of(model)
-        problems = [
-            f"no column {' or '.join(_NAMES[name])}: name it, {name}={model.__name__}.…"
-            for name in ("id", "product_id")
-            if columns[name] is None
-        ]
-        if columns["user_id"] is None and columns["email"] is None:
-            problems.append(f"nothing says who the buyer is: name a column, user_id={model.__name__}.… or email=…")
-        problems += [
-            f"{name} stands in the table {column.table.name}: give a scalar subquery for it"
-            for name, column in columns.items()
-            if isinstance(column, Column) and column.table is not table
-        ]
-        if problems:
-            raise CrossAppConfigError(self._name, problems)
+    def _value(self, session: Session, column: Column[Any], id_: str) -> Any | None:
+        return host_value(column, id_, dialect=session.get_bind(self._model).dialect.name)
 
 
 class StripeMetadata:
@@ -147,17 +144,25 @@ class StripeMetadata:
     Args:
         column: The column with the metadata, as JSON or as text, or with `bundleProducts` alone.
         id: The column of the products' ids, if it isn't the primary key.
+
+    Raises:
+        CrossAppConfigError: Nothing says whose metadata it is.
     """
 
     def __init__(self, column: object, *, id: object = None) -> None:  # noqa: A002
-        self._column = _as_column(column)
-        self._id = self._column.table.primary_key.columns[0] if id is None else _as_column(id)
+        self._column: Any = _as_column(column)
+        self._id: Any = _single_key(self._column) if id is None else _as_column(id)
+        problems = ["no table with a single primary key: name the column of the products' ids, id=…"]
+        if self._id is not None:
+            problems = list(_foreign(self._id.table, {"the metadata": self._column}))
+        if problems:
+            raise CrossAppConfigError(f"StripeMetadata({column})", problems)
 
     def of(self, session: Session, product_id: str) -> object:
         """
         What the product's metadata says.
         """
-        value = host_value(self._id, product_id)
+        value = host_value(self._id, product_id, dialect=session.get_bind(clause=self._id.table).dialect.name)
         if value is None:
             return None
         stored = session.scalar(select(self._column).where(self._id == value))
@@ -183,18 +188,54 @@ def _find(model: type[object], name: str, given: object) -> Any:
     if given is not None:
         return _as_column(given)
     columns = {column.name: column for column in table_of(model).columns}
-    return next((columns[candidate] for candidate in _NAMES[name] if candidate in columns), None)
+    found = [columns[candidate] for candidate in _NAMES[name] if candidate in columns]
+    if name == "purchased_at":
+        found = [column for column in found if _holds_times(column)]
+    return found[0] if found else None
+
+
+def _missing(model: type[object], columns: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("id", "product_id"):
+        if columns[name] is None:
+            yield f"no column {' or '.join(_NAMES[name])}: name it, {name}={model.__name__}.…"
+    if columns["user_id"] is None and columns["email"] is None:
+        yield f"nothing says who the buyer is: name a column, user_id={model.__name__}.… or email=…"
+    if columns["purchased_at"] is not None and not _holds_times(columns["purchased_at"]):
+        yield "purchased_at holds no times: name a column that does, or none"
+
+
+def _foreign(table: FromClause, columns: Mapping[str, Any]) -> Iterator[str]:
+    # beside the purchase's own table it would be a second one, each row with each
+    for name, column in columns.items():
+        others = [] if column is None else select(column).get_final_froms()
+        for other in others:
+            if other is not table:
+                yield f"{name} stands in the table {getattr(other, 'name', other)}: give a scalar subquery for it"
+
+
+def _holds_times(column: ColumnElement[Any]) -> bool:
+    try:
+        return column.type.python_type in (datetime, object)  # object: a type of the app's own
+    except NotImplementedError:
+        return True
+
+
+def _single_key(column: Any) -> Any:
+    keys = [key for table in select(column).get_final_froms() for key in table.primary_key]
+    return keys[0] if len(keys) == 1 else None
 
 
 def _decoded(text: str) -> object:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # the catalogue says what is wrong with it
     return content if isinstance(content, dict) else text
 
 
 def _as_column(given: object) -> Any:
+    if isinstance(given, SelectBase):
+        return given.scalar_subquery()
     return given.property.columns[0] if isinstance(given, InstrumentedAttribute) else given
 
 
@@ -203,7 +244,7 @@ def _purchase(row: Any) -> Purchase:
         id=str(row.id),
         product_id=str(row.product_id),
         owned=bool(row.owned),
-        user_id=None if row.user_id is None else str(row.user_id),
+        user_id=None if row.user_id in (None, "") else str(row.user_id),
         email=row.email,
         purchased_at=_utc(row.purchased_at),
         bundle_products=row.bundle_products,

@@ -8,6 +8,7 @@ import inngest
 
 from crossapp_core.durable import Run
 from crossapp_core.runtime import Runtime
+from crossapp_tt.functions.sending import send_and_note
 from crossapp_tt.operations import acknowledgements
 from crossapp_tt.operations.acknowledgements import Ack
 from crossapp_tt.ports import Seller
@@ -21,6 +22,6 @@ def apply_answer(seller: Runtime[Seller], kind: type[Ack], *, fn_id: str) -> inn
     async def handle(run: Run) -> list[str]:
         ack = seller.read(kind, run.event)
         outcome = await seller.transact(run, "apply", acknowledgements.apply, ack)
-        return await seller.send(run, "send", outcome.messages)
+        return await send_and_note(seller, run, outcome.messages)
 
     return seller.function(handle, fn_id=fn_id, events=[kind.name])

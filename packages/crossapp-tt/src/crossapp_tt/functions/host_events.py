@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import inngest
 
 from crossapp_core.durable import Run
-from crossapp_core.errors import HostEventError
+from crossapp_core.errors import HostEventError, UnconfirmedEventError
 from crossapp_core.runtime import Operation, Runtime
+from crossapp_tt.functions.sending import send_and_note
 from crossapp_tt.operations import purchases
 from crossapp_tt.ports import HostEvent, Reference, Seller
 
@@ -25,20 +26,19 @@ def record_and_send(
     async def emit(run: Run) -> list[str]:
         reference = reference_in(trigger, run.event.data)
         outcome = await seller.transact(run, "record", record, reference)
-        accepted = await seller.send(run, "send", outcome.messages)
-        if accepted:
-            await seller.transact(run, "note accepted", purchases.note_accepted, outcome.messages)
-        return accepted
+        return await send_and_note(seller, run, outcome.messages)
 
     async def give_up(run: Run) -> None:
         original, error = run.event.data.get("event"), run.event.data.get("error")
+        failure = error if isinstance(error, Mapping) else {}
+        if failure.get("name") == UnconfirmedEventError.__name__:
+            return  # the event was wrong: nothing was to be sent because of it
         data = original.get("data") if isinstance(original, Mapping) else None
-        message = error.get("message") if isinstance(error, Mapping) else None
         try:
             reference = reference_in(trigger, data if isinstance(data, Mapping) else {})
         except HostEventError:
             return
-        fact = purchases.Undelivered(reference, str(message or "the run failed"))
+        fact = purchases.Undelivered(reference, str(failure.get("message") or "the run failed"))
         await seller.transact(run, "note undelivered", purchases.note_undelivered, fact)
 
     return seller.function(emit, fn_id=fn_id, events=[trigger.name], on_failure=give_up)

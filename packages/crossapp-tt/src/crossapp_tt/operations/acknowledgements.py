@@ -7,22 +7,23 @@ and success beats failure. A larger version than ours says that we have lost mem
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import select
 from sqlmodel import Session
 
-from crossapp_core.columns import column_of
 from crossapp_core.errors import EventRejectedError
-from crossapp_core.events import EntitlementFailed, EntitlementGranted, EntitlementRevoked
+from crossapp_core.events import LARGEST_INTEGER, EntitlementFailed, EntitlementGranted, EntitlementRevoked
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Outcome
 from crossapp_tt.catalog import Component
 from crossapp_tt.operations.rows import (
     Row,
     components_of,
+    in_order,
     key_of,
+    locked_purchase,
     message_of,
     move,
     next_attempt,
@@ -40,6 +41,8 @@ Ack: TypeAlias = EntitlementGranted | EntitlementRevoked | EntitlementFailed
 USER_GONE = "user-gone"
 """The one failure that beats success: who holds the entitlement must be decided anew."""
 
+_HIGHEST = LARGEST_INTEGER // 2  # a peer that claimed the last number would leave none for the refund
+
 
 def apply(session: Session, seller: Seller, ack: Ack, /, *, now: datetime) -> Outcome:
     """
@@ -47,15 +50,20 @@ def apply(session: Session, seller: Seller, ack: Ack, /, *, now: datetime) -> Ou
 
     Raises:
         EventRejectedError: The component is another app's (`direction`), or the answer contradicts what was asked for
-            at that version (`state`).
+            at that version, or leaves no room for later versions (`state`).
+        CatalogError: The ledger has lost what the bundle held, and its product can't be read.
     """
-    purchase = seller.purchases.get(session, ack.source_purchase_id, lock=True)
+    if ack.version > _HIGHEST:
+        raise EventRejectedError("state", f"{ack.name} answers version {ack.version}, which nobody ever asked for")
+    purchase = locked_purchase(session, seller, ack.source_purchase_id)
     component = Component(ack.source_app or "", ack.product_id)
     row = lock(session, seller.ledger, key_of(ack.source_purchase_id, component))
     if row is None or ack.version > row.version:
         return _state_anew(session, seller, ack, component, purchase, now)
     if ack.version < row.version:
-        return Outcome((row.id,))
+        # perhaps this answer itself has raised the version, and the process died before that was sent
+        unsent = rows_of(session, seller, ack.source_purchase_id, locked=False)
+        return Outcome((row.id,), False, tuple(message_of(each) for each in unsent if _is_unsent(each)))
     if isinstance(ack, EntitlementFailed):
         return _failed(row, ack, now)
     return _done(row, ack, now)
@@ -82,38 +90,39 @@ def _failed(row: Row, ack: EntitlementFailed, now: datetime) -> Outcome:
     if ack.code == USER_GONE and row.desired == Desired.GRANTED:
         number(row, Desired.GRANTED, now=now)
         return Outcome((row.id,), True, (message_of(row),))
-    if row.status not in (SyncStatus.PENDING, SyncStatus.FAILED):
-        return Outcome((row.id,))
+    before = row.model_dump()
     if row.status == SyncStatus.PENDING:
         move(row, SyncStatus.FAILED)
-    row.error_code, row.error_message = ack.code, ack.message
-    row.next_attempt_at = next_attempt(row, now)
-    return Outcome((row.id,), True)
+        row.next_attempt_at = next_attempt(row, now)
+    if row.status == SyncStatus.FAILED:
+        row.error_code, row.error_message = ack.code, ack.message
+    return Outcome((row.id,), row.model_dump() != before)
 
 
 def _state_anew(
     session: Session, seller: Seller, ack: Ack, component: Component, purchase: Purchase | None, now: datetime
 ) -> Outcome:
     known = rows_of(session, seller, ack.source_purchase_id, locked=False)
-    sold = components_of(session, seller, purchase, known) if purchase is not None and purchase.owned else ()
-    if component not in sold and _is_of_another_app(session, seller, ack):
+    owned = purchase if purchase is not None and purchase.owned else None
+    sold = components_of(session, seller, owned, known) if owned else ()
+    if component not in sold and _is_of_another_app(known, ack):
         detail = f"{ack.source_app} answers for {ack.product_id} of {ack.source_purchase_id}, which is another app's"
         raise EventRejectedError("direction", detail)
-    row = row_for(session, seller, ack.source_purchase_id, component, now)
-    if purchase is not None and component in sold:
-        want_granted(row, purchase, now=now)
-        number(row, Desired.GRANTED, now=now, above=ack.version)
-    else:
-        row.reason = row.reason or ("refunded" if purchase is not None and not purchase.owned else "manual")
-        number(row, Desired.REVOKED, now=now, above=ack.version)
-    return Outcome((row.id,), True, (message_of(row),))
+    # the whole bundle: if all of it is lost, the rows that there are will say from now on what was sold
+    rows = {each: row_for(session, seller, ack.source_purchase_id, each, now) for each in in_order({*sold, component})}
+    stated = {each for each in sold if owned and want_granted(rows[each], owned, now=now)} | {component}
+    row = rows[component]
+    if component not in sold:
+        row.reason = row.reason or ("refunded" if purchase is not None and owned is None else "manual")
+    number(row, Desired.GRANTED if component in sold else Desired.REVOKED, now=now, above=ack.version)
+    ids = tuple(rows[each].id for each in rows if each in stated)
+    return Outcome(ids, True, tuple(message_of(rows[each]) for each in rows if each in stated))
 
 
-def _is_of_another_app(session: Session, seller: Seller, ack: Ack) -> bool:
-    ledger = seller.ledger
-    query = select(column_of(ledger, "target_app")).where(
-        column_of(ledger, "purchase_id") == ack.source_purchase_id,
-        column_of(ledger, "target_product_id") == ack.product_id,
-    )
-    apps = set(session.scalars(query))
+def _is_unsent(row: Row) -> bool:
+    return row.status == SyncStatus.PENDING and row.accepted_version < row.version
+
+
+def _is_of_another_app(known: Iterable[Row], ack: Ack) -> bool:
+    apps = {row.target_app for row in known if row.target_product_id == ack.product_id}
     return bool(apps) and ack.source_app not in apps

@@ -21,6 +21,7 @@ from crossapp_tt.operations.rows import (
     Row,
     components_of,
     key_of,
+    locked_purchase,
     move,
     next_attempt,
     owed,
@@ -53,7 +54,7 @@ def record(
     Raises:
         CatalogError: What the bundle holds can't be read.
     """
-    return _record(session, seller, purchase_id, seller.purchases.get(session, purchase_id, lock=True), now, reason)
+    return _record(session, seller, purchase_id, locked_purchase(session, seller, purchase_id), now, reason)
 
 
 def record_sale(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
@@ -131,7 +132,7 @@ def _find(session: Session, seller: Seller, reference: Reference) -> tuple[str, 
         purchase_id = purchase.id if purchase else None
     if purchase_id is None:
         raise UnconfirmedEventError(f"of the charge {reference.charge_id}", "there")
-    return purchase_id, seller.purchases.get(session, purchase_id, lock=True)
+    return purchase_id, locked_purchase(session, seller, purchase_id)
 
 
 def _record(
@@ -147,7 +148,7 @@ def _record(
     else:
         rows = rows_of(session, seller, purchase_id, locked=True)
         changed = [want_revoked(row, reason, now=now) for row in rows]
-    return Outcome(tuple(row.id for row in rows), any(changed), owed(rows))
+    return Outcome(tuple(row.id for row in rows), any(changed), owed(rows, now=now))
 
 
 def _row(session: Session, seller: Seller, message: Message) -> Row | None:

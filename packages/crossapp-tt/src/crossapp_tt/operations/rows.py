@@ -5,7 +5,7 @@ How a ledger row is found, numbered and put into an event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2s
 from typing import Literal, TypeAlias, cast
 
@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from crossapp_core import addresses
-from crossapp_core.columns import column_of
+from crossapp_core.columns import column_of, host_value
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
-from crossapp_core.locking import lock_or_create
+from crossapp_core.locking import lock_or_create, locking
 from crossapp_core.outcomes import Message
 from crossapp_tt import catalog
 from crossapp_tt.catalog import Component
@@ -25,6 +25,7 @@ from crossapp_tt.tables import CrossAppSyncBase, Desired, SyncStatus, may_become
 Row: TypeAlias = CrossAppSyncBase
 Reason: TypeAlias = Literal["refunded", "disputed", "transferred", "manual"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=6)
 
@@ -40,16 +41,29 @@ def key_of(purchase_id: str, component: Component) -> Mapping[str, object]:
     }
 
 
+def locked_purchase(session: Session, seller: Seller, purchase_id: str) -> Purchase | None:
+    """
+    Lock a purchase, which keeps everybody else from its rows; None if there is none with just that id.
+
+    MySQL's default finds `pur_1` for `PUR_1` too: taken for another purchase, it would have its rows twice.
+    """
+    purchase = seller.purchases.get(session, purchase_id, lock=True)
+    return purchase if purchase is not None and purchase.id == purchase_id else None
+
+
 def rows_of(session: Session, seller: Seller, purchase_id: str, *, locked: bool) -> Sequence[Row]:
     """
     All rows of a purchase, always in the same order.
     """
-    ledger = seller.ledger
+    ledger, column = seller.ledger, column_of(seller.ledger, "purchase_id")
+    value = host_value(column, purchase_id, dialect=session.get_bind(ledger).dialect.name)
+    if value is None:
+        return ()
     order = column_of(ledger, "target_app"), column_of(ledger, "target_product_id")
-    query = select(ledger).where(column_of(ledger, "purchase_id") == purchase_id).order_by(*order)
-    if locked:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    return session.scalars(query).all()
+    query = select(ledger).where(column == value).order_by(*order)
+    found = session.scalars(locking(query) if locked else query)
+    # compared once more: to MySQL `pur_1 ` is `pur_1`, and whoever sends the app's own events would be believed
+    return [row for row in found if row.purchase_id == purchase_id]
 
 
 def row_for(session: Session, seller: Seller, purchase_id: str, component: Component, now: datetime) -> Row:
@@ -77,7 +91,14 @@ def components_of(session: Session, seller: Seller, purchase: Purchase, rows: It
     if kept is not None or not sold:
         source = kept if kept is not None else seller.bundles.of(session, purchase.product_id)
         sold = list(catalog.parse(source, product_id=purchase.product_id, app_id=seller.app_id, apps=seller.apps))
-    return tuple(sorted(sold, key=lambda component: (component.app, component.product_id)))
+    return in_order(sold)
+
+
+def in_order(components: Iterable[Component]) -> tuple[Component, ...]:
+    """
+    Components in the order in which their rows are always locked.
+    """
+    return tuple(sorted(components, key=lambda component: (component.app, component.product_id)))
 
 
 def want_granted(row: Row, purchase: Purchase, *, now: datetime) -> bool:
@@ -112,7 +133,7 @@ def number(row: Row, desired: Desired, *, now: datetime, above: int = 0) -> None
     The time makes versions outlive a restored backup. Nothing compares them with a clock.
     """
     move(row, SyncStatus.PENDING, newer=True)
-    row.version = max(row.version + 1, above + 1, int(now.timestamp() * 1000))
+    row.version = max(row.version + 1, above + 1, (now - _EPOCH) // timedelta(milliseconds=1))
     row.desired = desired
     row.retry_count = 0
     row.next_attempt_at = next_attempt(row, now)
@@ -139,11 +160,18 @@ def next_attempt(row: Row, now: datetime) -> datetime:
     return now + min(_FIRST_RETRY * (1 << min(row.retry_count, 16)), _LAST_RETRY)
 
 
-def owed(rows: Iterable[Row]) -> tuple[Message, ...]:
+def owed(rows: Iterable[Row], *, now: datetime) -> tuple[Message, ...]:
     """
     The events of those rows that aren't acknowledged.
+
+    One that was accepted before is another attempt: Inngest would drop the same id for 24 hours.
     """
-    return tuple(message_of(row) for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED))
+    waiting = [row for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED)]
+    for row in waiting:
+        if row.accepted_version == row.version:
+            row.retry_count += 1
+            row.next_attempt_at = next_attempt(row, now)
+    return tuple(message_of(row) for row in waiting)
 
 
 def message_of(row: Row) -> Message:

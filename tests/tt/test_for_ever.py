@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossapp_core.events import EntitlementFailed, EntitlementGranted, EntitlementRevoked
+from tests.together.apps import metadata
+from tests.tt.deployed import ADA, Seller, opened
+
+
+@pytest.fixture
+async def seller(tmp_path: Path) -> AsyncIterator[Seller]:
+    """
+    A seller on SQLite.
+    """
+    async with opened("sqlite", tmp_path) as seller:
+        yield seller
+
+
+class TestForEver:
+    async def test_ids_and_triggers(self, seller: Seller) -> None:
+        """
+        The functions' ids and triggers: Inngest's memory hangs on them, so no version may change one.
+        """
+        configs = [function.get_config("https://shop.example").main for function in seller.shop.bridge.functions]
+        assert {config.id: [trigger.event for trigger in config.triggers] for config in configs} == {  # type: ignore[union-attr]
+            "shop-emit-bundle-purchase": ["purchase/created"],
+            "shop-emit-revocation": ["purchase/refunded"],
+            "shop-handle-entitlement-granted": ["entitlement/granted"],
+            "shop-handle-entitlement-revoked": ["entitlement/revoked"],
+            "shop-handle-entitlement-failed": ["entitlement/failed"],
+        }
+
+    async def test_options(self, seller: Seller) -> None:
+        """
+        All are tried as often as Inngest allows, and none has an option that can lose or merge events.
+        """
+        for function in seller.shop.bridge.functions:
+            config = function.get_config("https://shop.example").main
+            assert [step.retries and step.retries.attempts for step in config.steps.values()] == [20]
+            options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
+            assert (options, config.singleton) == ((None,) * 5, None)
+
+    async def test_steps(self, seller: Seller) -> None:
+        """
+        The steps' ids, in their order: a run that a deployment interrupts goes on by them.
+        """
+        await seller.sale(metadata("course"))
+        seller.answer(EntitlementGranted, entitlement_id="e1", status="pending")
+        await seller.settle()
+        seller.answer(EntitlementFailed, code="user-gone", message="The account was deleted.")
+        await seller.settle()
+        seller.shop.change("p1", status="Refunded")
+        seller.school.answer_next(400)
+        seller.shop.refunded("p1")
+        await seller.settle()
+        seller.answer(EntitlementRevoked)
+        await seller.settle()
+
+        assert {run.function_id: run.steps for run in seller.shop.runs} == {
+            "emit-bundle-purchase": ["record", "send", "note accepted"],
+            "handle-entitlement-granted": ["apply"],
+            "handle-entitlement-failed": ["apply", "send", "note accepted"],
+            "emit-revocation": ["record"],
+            "emit-revocation-failure": ["note undelivered"],
+            "handle-entitlement-revoked": ["apply"],
+        }
+
+    @pytest.mark.parametrize(
+        ("function", "kind", "fields"),
+        [
+            ("emit-bundle-purchase", None, {}),
+            ("emit-revocation", None, {}),
+            ("handle-entitlement-granted", EntitlementGranted, {"entitlement_id": "e1", "status": "pending"}),
+            ("handle-entitlement-failed", EntitlementFailed, {"code": "user-gone", "message": "The account is gone."}),
+            ("handle-entitlement-revoked", EntitlementRevoked, {"version": 2**50}),
+        ],
+    )
+    async def test_nothing_outside_steps(
+        self, seller: Seller, function: str, kind: type[Any] | None, fields: dict[str, object]
+    ) -> None:
+        """
+        The call that ends a run, with all steps behind it, asks nothing of the database and sends nothing.
+        """
+        seller.shop.environment.lose(function=function, step=None, times=3)
+        await self._cause(seller, function, kind, fields)
+        with seller.shop.counting() as statements:
+            # the first repetition is due half a minute after the run would have ended
+            requests = len(seller.school.log.received)
+            await seller.settle()
+
+        assert len(seller.shop.environment.log.lost) == 3
+        assert seller.shop.environment.log.runs_of(function)[-1].status == "completed"
+        assert (statements, len(seller.school.log.received) - requests) == ([], 0)
+
+    async def _cause(self, seller: Seller, function: str, kind: type[Any] | None, fields: dict[str, object]) -> None:
+        seller.shop.offer("bundle", metadata("course"))
+        seller.shop.sell("p1", **ADA)
+        seller.shop.created("p1")
+        await seller.settle(timedelta(seconds=10))
+        if function == "emit-revocation":
+            seller.shop.change("p1", status="Refunded")
+            seller.shop.refunded("p1")
+        elif kind is not None:
+            seller.answer(kind, **fields)
+        await seller.settle(timedelta(seconds=10))
+
+
+class TestLifespan:
+    async def test_closes_client(self, seller: Seller) -> None:
+        """
+        When the app ends, its connections to the peers are closed.
+        """
+        async with seller.shop.asgi.router.lifespan_context(seller.shop.asgi):
+            await seller.sale()
+            assert not seller.shop.network.closed
+        assert seller.shop.network.closed

@@ -7,15 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2s
+from typing import Any, cast
 
 import inngest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossapp_ah import functions
 from crossapp_ah.ports import Granter, NewRow, Products
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase
 from crossapp_core.apps import Settings
+from crossapp_core.columns import table_of
+from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.runtime import Runtime
 from crossapp_core.tables import AccountLinkBase
@@ -34,6 +37,9 @@ class Bridge(Runtime[Granter]):
         links: The app's own table class, in place of the ready `AccountLink`.
         new_row: Fills what the app's own table requires besides our columns, by attribute.
         clock: The time, in UTC; the system's if None.
+
+    Raises:
+        CrossAppConfigError: The app's own table requires what nothing fills.
     """
 
     def __init__(
@@ -53,7 +59,7 @@ class Bridge(Runtime[Granter]):
             entitlements=table,
             links=links or _ready_link(),
             products=products,
-            new_row=new_row or (_with_id if issubclass(table, EntitlementBase) else _with_nothing),
+            new_row=_filling(table, new_row),
         )
         super().__init__(client, engine, settings=settings, host=host, clock=clock)
         self.functions = functions.all_of(self)
@@ -73,6 +79,30 @@ def _ready_link() -> type[AccountLinkBase]:
     from crossapp_core.models import AccountLink
 
     return AccountLink
+
+
+def _filling(table: type[CrossAppEntitlementMixin], new_row: NewRow | None) -> NewRow:
+    ours = _with_id if issubclass(table, EntitlementBase) else _with_nothing
+    if new_row is not None:
+        return lambda request: {**ours(request), **new_row(request)}
+    problems = [f"{name} is required and has no default: fill it by new_row" for name in _required(table)]
+    if problems:
+        raise CrossAppConfigError(f"Bridge(entitlements={table.__name__})", problems)
+    return ours
+
+
+def _required(table: type[CrossAppEntitlementMixin]) -> list[str]:
+    numbered = table_of(table).autoincrement_column
+    ours = EntitlementBase.model_fields if issubclass(table, EntitlementBase) else ()
+    fresh = cast("Any", table)()
+    return [
+        attribute.key
+        for attribute in inspect(table).column_attrs
+        for column in attribute.columns
+        if not (column.nullable or column is numbered or column.default or column.server_default)
+        and attribute.key not in ours
+        and getattr(fresh, attribute.key) is None
+    ]
 
 
 def _with_id(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:

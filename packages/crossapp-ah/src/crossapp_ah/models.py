@@ -13,4 +13,4 @@ class Entitlement(EntitlementBase, table=True):
     What was bought elsewhere: one row for each purchase there and product here.
     """
 
-    __tablename__ = "Entitlement"
+    __tablename__ = "Entitlement"  # pyright: ignore[reportAssignmentType]

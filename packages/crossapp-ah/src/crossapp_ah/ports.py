@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Column, select
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import Session
 
 from crossapp_ah.tables import CrossAppEntitlementMixin
-from crossapp_core.columns import column_of, host_value
+from crossapp_core.columns import host_value, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.tables import AccountLinkBase
@@ -42,23 +43,33 @@ class TableProducts:
         CrossAppConfigError: There is no such column.
     """
 
-    def __init__(self, model: type[object], *, id: Any = None) -> None:  # noqa: A002
+    def __init__(self, model: type[object], *, id: object = None) -> None:  # noqa: A002
         self._id = _column(model, id)
 
     def exists(self, session: Session, product_id: str) -> bool:
         """
         Whether there is such a product.
         """
-        value = host_value(self._id, product_id)
-        return value is not None and session.scalar(select(self._id).where(self._id == value)) is not None
+        value = host_value(self._id, product_id, dialect=session.get_bind(clause=self._id.table).dialect.name)
+        if value is None:
+            return False
+        # read and compared, since to the app's own column `A` may be `a`
+        return product_id in map(str, session.scalars(select(self._id).where(self._id == value)))
 
 
 class FixedProducts:
     """
     Products that stand in the code.
+
+    Raises:
+        CrossAppConfigError: It is one text, whose letters would be the ids.
     """
 
     def __init__(self, product_ids: Collection[str]) -> None:
+        if isinstance(product_ids, str):
+            raise CrossAppConfigError(
+                "FixedProducts", [f"product_ids is one text: put it in a list, [{product_ids!r}]"]
+            )
         self._product_ids = frozenset(product_ids)
 
     def exists(self, session: Session, product_id: str) -> bool:
@@ -68,8 +79,8 @@ class FixedProducts:
         return product_id in self._product_ids
 
 
-NewRow = Callable[[BundlePurchased | EntitlementRevoke], Mapping[str, object]]
-"""Fills the columns that the app's own table requires, by attribute."""
+NewRow: TypeAlias = Callable[[BundlePurchased | EntitlementRevoke], Mapping[str, object]]
+"""Fills the columns that the app's own table requires besides ours, by attribute."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +95,14 @@ class Granter:
     new_row: NewRow
 
 
-def _column(model: type[object], given: Any) -> Column[Any]:
-    try:
-        return column_of(model, "id") if given is None else given.property.columns[0]
-    except (AttributeError, KeyError):
-        problem = f"{model.__name__} has no column id: name the one of the product ids, id={model.__name__}.…"
+def _column(model: type[object], given: object) -> Column[Any]:
+    column = given
+    if given is None:
+        column = next((column for column in table_of(model).columns if column.name == "id"), None)
+    elif isinstance(given, InstrumentedAttribute):
+        column = next(iter(getattr(given.property, "columns", ())), None)
+    if isinstance(column, Column) and column.table is table_of(model):
+        return column
+    wrong = "has no column id" if given is None else "has no such column"
+    problem = f"{model.__name__} {wrong}: name the one of the product ids, id={model.__name__}.…"
     raise CrossAppConfigError(f"TableProducts({model.__name__})", [problem])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inngest
 
+from crossapp_ah.functions.reading import read_or_report
 from crossapp_ah.operations import entitlements
 from crossapp_ah.ports import Granter
 from crossapp_core.durable import Run
@@ -20,11 +21,10 @@ def handle_bundle_purchase(granter: Runtime[Granter]) -> inngest.Function[list[s
     """
 
     async def handle(run: Run) -> list[str]:
-        request = granter.read(BundlePurchased, run.event)
+        request = await read_or_report(granter, run, BundlePurchased)
         outcome = await granter.transact(run, "grant", entitlements.grant, request)
         if _waits(outcome):
-            again = await granter.transact(run, "look again", entitlements.look_again, request)
-            outcome = again if again.changed else outcome
+            outcome = await granter.transact(run, "look again", entitlements.look_again, request)
         return await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
 
     return granter.function(handle, fn_id="handle-bundle-purchase", events=[BundlePurchased.name])

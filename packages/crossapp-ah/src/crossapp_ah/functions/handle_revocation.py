@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inngest
 
+from crossapp_ah.functions.reading import read_or_report
 from crossapp_ah.operations import entitlements
 from crossapp_ah.ports import Granter
 from crossapp_core.durable import Run
@@ -19,7 +20,7 @@ def handle_revocation(granter: Runtime[Granter]) -> inngest.Function[list[str]]:
     """
 
     async def handle(run: Run) -> list[str]:
-        request = granter.read(EntitlementRevoke, run.event)
+        request = await read_or_report(granter, run, EntitlementRevoke)
         outcome = await granter.transact(run, "revoke", entitlements.revoke, request)
         return await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
 

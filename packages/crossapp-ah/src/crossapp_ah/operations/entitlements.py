@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal, select
+from sqlalchemy import Column, literal, select
 from sqlalchemy import orm as sqlalchemy_orm
 from sqlmodel import Session
 
 from crossapp_ah.ports import Granter
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
 from crossapp_core.columns import column_of, host_value, primary_key
+from crossapp_core.errors import EventRejectedError
 from crossapp_core.events import (
     BundlePurchased,
     EntitlementFailed,
@@ -39,33 +41,36 @@ def grant(session: Session, granter: Granter, request: BundlePurchased, /, *, no
 
     Only the granter's own link counts: what the event says about an account here is never believed.
     """
-    key = _key(granter, request)
-    if key is None or not granter.products.exists(session, request.product_id):
-        row = None if key is None else lock(session, granter.entitlements, key)
-        if row is None or request.version > _version(row):
-            return Outcome(messages=(_message(request, _unknown_product(request)),))
-    else:
-        row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, PENDING))
-        if request.version > _version(row):
-            _set(session, granter, row, request, now)
-            return Outcome((primary_key(row),), True, (_answer(request, row),))
-    return Outcome((primary_key(row),), False, (_answer(request, row),))
+    key = _key(session, granter, request)
+    if key is None:
+        return _refused(request)
+    # before a row is written, since its product may be a foreign key of the app's own table
+    if not granter.products.exists(session, request.product_id):
+        known = lock(session, granter.entitlements, key)
+        return _refused(request) if known is None or request.version > _version(known) else _stored(known, request)
+    row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, PENDING))
+    if newer := request.version > _version(row):
+        _set(session, granter, row, request, now)
+    return _stored(row, request, changed=newer)
 
 
 def look_again(session: Session, granter: Granter, request: BundlePurchased, /, *, now: datetime) -> Outcome:
     """
     Look once more for the buyer's link, after the grant that found none was committed.
 
-    A link that was made at the same time has not seen the entitlement, nor the grant the link.
+    A link that was made at the same time has not seen the entitlement, nor the grant the link. As everywhere, the
+    answer says what is stored: the one of the first time may be lost.
     """
-    key = _key(granter, request)
+    key = _key(session, granter, request)
     row = None if key is None else lock(session, granter.entitlements, key)
-    if row is None or row.status != PENDING or _version(row) != request.version:
+    if row is None:
         return Outcome()
-    if (user_id := _linked_user(session, granter, request)) is None:
-        return Outcome()
-    _activate(row, user_id, now, newer=False)
-    return Outcome((primary_key(row),), True, (_answer(request, row),))
+    user_id = None
+    if row.status == PENDING and request.version == _version(row):
+        user_id = _linked_user(session, granter, request)
+    if user_id is not None:
+        _activate(row, user_id, now, newer=False)
+    return _stored(row, request, changed=user_id is not None)
 
 
 def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *, now: datetime) -> Outcome:
@@ -74,15 +79,14 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *,
 
     One for a purchase never seen leaves a revoked row, so that its grant, arriving late, is stale.
     """
-    key = _key(granter, request)
+    key = _key(session, granter, request)
     if key is None:  # what this app's ids can't name was never granted
         return Outcome(messages=(_message(request, _revoked(request, None, request.version)),))
     row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, REVOKED))
-    changed = request.version > _version(row)
-    if changed:
+    if newer := request.version > _version(row):
         row.source_version = request.version
         _move(row, REVOKED, newer=True)
-    return Outcome((primary_key(row),), changed, (_answer(request, row),))
+    return _stored(row, request, changed=newer)
 
 
 def has_access(
@@ -106,12 +110,12 @@ def has_access(
 
         entitlements = Entitlement
     user, product = column_of(entitlements, "user_id"), column_of(entitlements, "product_id")
-    values = host_value(user, str(user_id)), host_value(product, str(product_id))
-    if None in values:
+    wanted = _host_value(session, user, str(user_id)), _host_value(session, product, str(product_id))
+    if None in wanted:
         return False
     query = select(literal(True)).where(
-        user == values[0],
-        product == values[1],
+        user == wanted[0],
+        product == wanted[1],
         column_of(entitlements, "status") == ACTIVE,
         column_of(entitlements, "source_app").is_not(None),
     )
@@ -119,7 +123,7 @@ def has_access(
 
 
 def _set(session: Session, granter: Granter, row: Row, request: BundlePurchased, now: datetime) -> None:
-    keeps_holder = row.status == ACTIVE and _same_buyer(row, request)
+    keeps_holder = row.status == ACTIVE and row.user_id is not None and _same_buyer(row, request)
     row.source_version = request.version
     row.source_user_id = request.buyer_user_id
     row.pending_for_email = request.buyer_email
@@ -159,19 +163,32 @@ def _linked_user(session: Session, granter: Granter, request: BundlePurchased) -
     link = lock(session, granter.links, key, share=True)
     if link is None:
         return None
-    value: str | None = host_value(column_of(granter.entitlements, "user_id"), str(link.user_id))
+    value: str | None = _host_value(session, column_of(granter.entitlements, "user_id"), str(link.user_id))
     return value
 
 
-def _key(granter: Granter, request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object] | None:
-    product_id = host_value(column_of(granter.entitlements, "product_id"), request.product_id)
+def _key(
+    session: Session, granter: Granter, request: BundlePurchased | EntitlementRevoke
+) -> Mapping[str, object] | None:
+    product_id = _host_value(session, column_of(granter.entitlements, "product_id"), request.product_id)
     if product_id is None:
         return None
     return {
-        "source_app": request.source_app,
+        "source_app": _source(request),
         "source_purchase_id": request.purchase_id,
         "product_id": product_id,
     }
+
+
+def _source(request: BundlePurchased | EntitlementRevoke) -> str:
+    # null would be that of the app's own rows
+    if request.source_app is None:
+        raise EventRejectedError("source", f"{request.name} names no sourceApp")
+    return request.source_app
+
+
+def _host_value(session: sqlalchemy_orm.Session, column: Column[Any], id_: str) -> Any | None:
+    return host_value(column, id_, dialect=session.get_bind(clause=column.table).dialect.name)
 
 
 def _new_row(
@@ -185,10 +202,25 @@ def _version(row: Row) -> int:
     return row.source_version or 0
 
 
-def _answer(request: BundlePurchased | EntitlementRevoke, row: Row) -> Message:
+def _stored(row: Row, request: BundlePurchased | EntitlementRevoke, *, changed: bool = False) -> Outcome:
+    return Outcome((primary_key(row),), changed, (_message(request, _answer(row, request)),))
+
+
+def _refused(request: BundlePurchased) -> Outcome:
+    failed = EntitlementFailed(
+        source_purchase_id=request.purchase_id,
+        product_id=request.product_id,
+        code="unknown-product",
+        message="There is no such product here: correct the bundle at the seller, or create the product.",
+        version=request.version,
+    )
+    return Outcome(messages=(_message(request, failed),))
+
+
+def _answer(row: Row, request: BundlePurchased | EntitlementRevoke) -> EntitlementGranted | EntitlementRevoked:
     if row.status == REVOKED:
-        return _message(request, _revoked(request, primary_key(row), _version(row)))
-    granted = EntitlementGranted(
+        return _revoked(request, primary_key(row), _version(row))
+    return EntitlementGranted(
         source_purchase_id=request.purchase_id,
         product_id=request.product_id,
         entitlement_id=primary_key(row),
@@ -196,7 +228,6 @@ def _answer(request: BundlePurchased | EntitlementRevoke, row: Row) -> Message:
         status="active" if row.status == ACTIVE else "pending",
         version=_version(row),
     )
-    return _message(request, granted)
 
 
 def _revoked(
@@ -210,15 +241,5 @@ def _revoked(
     )
 
 
-def _unknown_product(request: BundlePurchased) -> EntitlementFailed:
-    return EntitlementFailed(
-        source_purchase_id=request.purchase_id,
-        product_id=request.product_id,
-        code="unknown-product",
-        message="There is no such product here: correct the bundle at the seller, or create the product.",
-        version=request.version,
-    )
-
-
 def _message(request: BundlePurchased | EntitlementRevoke, event: Event) -> Message:
-    return Message(request.source_app or "", event)
+    return Message(_source(request), event)

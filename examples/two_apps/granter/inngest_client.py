@@ -1,0 +1,23 @@
+"""
+The school's own Inngest.
+"""
+
+from __future__ import annotations
+
+import inngest
+
+from examples.two_apps.granter.config import APP_ID, Config
+
+
+def make_client(config: Config) -> inngest.Inngest:
+    """
+    The client. Each app object has its own, because a client can't change to another event loop.
+    """
+    return inngest.Inngest(
+        app_id=APP_ID,
+        is_production=not config.dev,
+        api_base_url=config.inngest_url,
+        event_api_base_url=config.inngest_url,
+        event_key=config.inngest_event_key.get_secret_value() or None,
+        signing_key=config.inngest_signing_key.get_secret_value() or None,
+    )

@@ -1,0 +1,30 @@
+"""
+The shop's own Inngest, and the events that it sends there.
+"""
+
+from __future__ import annotations
+
+import inngest
+
+from examples.two_apps.seller.config import APP_ID, Config
+
+
+def make_client(config: Config) -> inngest.Inngest:
+    """
+    The client. Each app object has its own, because a client can't change to another event loop.
+    """
+    return inngest.Inngest(
+        app_id=APP_ID,
+        is_production=not config.dev,
+        api_base_url=config.inngest_url,
+        event_api_base_url=config.inngest_url,
+        event_key=config.inngest_event_key.get_secret_value() or None,
+        signing_key=config.inngest_signing_key.get_secret_value() or None,
+    )
+
+
+async def announce(client: inngest.Inngest, name: str, purchase_id: str) -> None:
+    """
+    Send `purchase/created` or `purchase/refunded`, which the bridge waits for; for Inngest a repetition is the same.
+    """
+    await client.send(inngest.Event(name=name, id=f"{name}:{purchase_id}", data={"purchaseId": purchase_id}))

@@ -1,0 +1,47 @@
+"""
+The shop, a complete FastAPI app:
+
+    uvicorn --factory examples.two_apps.seller.main:create_app --port 8001
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import inngest.fast_api
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from examples.two_apps.seller import pages, sample, webhooks
+from examples.two_apps.seller.config import Config
+from examples.two_apps.seller.crossapp import make_bridge
+from examples.two_apps.seller.inngest_client import make_client
+from examples.two_apps.seller.models import create_tables
+
+
+def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
+    """
+    Make the app from its environment variables, `os.environ` if None.
+    """
+    variables = os.environ if environ is None else environ
+    config = Config.model_validate(dict(variables))
+    engine = create_async_engine(config.database_url)
+    client = make_client(config)
+    bridge = make_bridge(client, engine, variables, dev=config.dev)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with bridge.lifespan(app):
+            await create_tables(engine)
+            if config.sample_data:
+                await sample.fill(engine)
+            yield
+        await engine.dispose()
+
+    app = FastAPI(title="The shop", lifespan=lifespan)
+    inngest.fast_api.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)
+    app.include_router(webhooks.router(engine, bridge, client, config.stripe_webhook_secret))
+    app.include_router(pages.router(engine))
+    return app

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from examples.two_apps.together import Together, started
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+asyncmy"}
+
+
+@dataclass(frozen=True)
+class Apps:
+    """
+    Both example apps, running, and their databases.
+    """
+
+    both: Together
+    shop: Engine
+    school: Engine
+
+    async def stripe(self, event: dict[str, object]) -> httpx.Response:
+        """
+        Deliver an event of Stripe to the shop.
+        """
+        return await self.both.stripe(event)
+
+    async def settle(self) -> None:
+        """
+        Let both Inngests do all that is to be done.
+        """
+        await self.both.local.asettle()
+
+    async def get(self, path: str, *, user: str | None) -> httpx.Response:
+        """
+        Open a page of the school, as somebody.
+        """
+        async with self.both.school.visitor() as browser:
+            if user is not None:
+                await browser.post("/sign-in", data={"user": user})
+            return await browser.get(path)
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
+    """
+    The databases of the shop and the school, without any table.
+    """
+    shop, school = (create_engine(f"sqlite:///{tmp_path}/{name}.db") for name in ("shop", "school"))
+    yield shop, school
+    shop.dispose()
+    school.dispose()
+
+
+@pytest.fixture
+async def apps(engines: tuple[Engine, Engine]) -> AsyncIterator[Apps]:
+    """
+    Both apps with the sample data.
+    """
+    urls = [engine.url.set(drivername=DRIVERS[engine.dialect.name]) for engine in engines]
+    async with started(*(url.render_as_string(hide_password=False) for url in urls)) as both:
+        yield Apps(both, *engines)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from examples.two_apps.demo import play
+from examples.two_apps.granter.main import create_app as create_school
+from examples.two_apps.story import Story, wants_colour
+
+ROOT = Path(__file__).parents[2]
+ESCAPE = "\x1b"
+
+
+@pytest.fixture(scope="module")
+def demo() -> subprocess.CompletedProcess[str]:
+    """
+    The demo, run as a person runs it, into a pipe, on a machine whose proxy reaches nothing.
+    """
+    command = [sys.executable, "-m", "examples.two_apps.demo"]
+    environ = os.environ | {"http_proxy": "http://127.0.0.1:1", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+
+
+class TestDemo:
+    def test_everything_comes_as_it_should(self, demo: subprocess.CompletedProcess[str]) -> None:
+        """
+        It ends with exit code 0, every expectation met, and nothing but the story.
+        """
+        assert (demo.returncode, demo.stderr) == (0, "")
+        assert "✗" not in demo.stdout
+        assert demo.stdout.endswith("\nAll 12 expectations were met.\n")
+
+    def test_plain_in_a_pipe(self, demo: subprocess.CompletedProcess[str]) -> None:
+        """
+        In a pipe it has no colours.
+        """
+        assert demo.stdout
+        assert ESCAPE not in demo.stdout
+
+    def test_addresses_are_masked(self, demo: subprocess.CompletedProcess[str]) -> None:
+        """
+        Nobody's address stands in it.
+        """
+        assert set(re.findall(r"\S+@\S+", demo.stdout)) == {"a…@example.com", "g…@example.com"}
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "total-typescript → ai-hero   bundle/purchased            course_evals, for a…@example.com",
+            "ai-hero → total-typescript   entitlement/granted         course_evals, active",
+            "ai-hero → total-typescript   entitlement/granted         course_evals, pending",
+            "total-typescript → ai-hero   entitlement/revoke          course_evals, refunded",
+            "✓ Ada opens the course, and gets 200",
+            "✓ Grace’s entitlement is pending",
+            "✓ Grace’s row in the ledger is revoked",
+        ],
+    )
+    def test_what_it_tells(self, demo: subprocess.CompletedProcess[str], line: str) -> None:
+        """
+        It tells what crossed the bridge and what both databases hold.
+        """
+        assert line in demo.stdout
+
+    def test_databases_agree(self, demo: subprocess.CompletedProcess[str]) -> None:
+        """
+        Whatever it shows of both databases, both know the same versions.
+        """
+        held = re.findall(r"holds, in (\w+):\n((?:    .*\n)+)", demo.stdout)
+        versions = {name: [re.findall(r"version (\d+)", rows) for _, rows in held if _ == name] for name, _ in held}
+        assert len(versions["CrossAppSync"]) == 4
+        assert versions["CrossAppSync"] == versions["Entitlement"]
+
+
+class TestPlay:
+    async def test_broken_expectations(self) -> None:
+        """
+        If the school takes no event of the shop, it isn't a success, and the end says what was wrong.
+        """
+        out = io.StringIO()
+
+        def another_secret(environ: Mapping[str, str]) -> FastAPI:
+            return create_school({**environ, "CROSS_APP_SECRET": "another secret of just the right length"})
+
+        assert not await play(Story(out, colour=False), make_school=another_secret)
+        end = out.getvalue().split("Not as it should be:")[1]
+        assert "handle-bundle-purchase of ai-hero failed: event-rejected: signature" in end
+        assert "Ada’s entitlement is missing, not active" in end
+        assert "Ada opens the course, and gets 403, not 200" in end
+
+    async def test_app_that_does_not_start(self) -> None:
+        """
+        If an app can't start, it says why in a sentence, not in a traceback.
+        """
+        out = io.StringIO()
+
+        def without_key(environ: Mapping[str, str]) -> FastAPI:
+            return create_school({**environ, "TT_INNGEST_EVENT_KEY": ""})
+
+        assert not await play(Story(out, colour=False), make_school=without_key)
+        assert "It can’t go on: CrossAppConfigError: 1 problem with the settings of ai-hero" in out.getvalue()
+        assert "TT_INNGEST_EVENT_KEY is not set" in out.getvalue()
+        assert "Traceback" not in out.getvalue()
+
+
+class TestStory:
+    def test_colours(self) -> None:
+        """
+        With colours, all that was coloured is also set back.
+        """
+        out = io.StringIO()
+        story = Story(out, colour=True)
+        story.title("One")
+        story.crossing("shop", "school", "bundle/purchased")
+        story.expect("it is", 1, 1)
+        story.expect("it is", 1, 2)
+        assert not story.end()
+        text = out.getvalue()
+        assert f"{ESCAPE}[32m✓{ESCAPE}[0m it is 1\n" in text
+        assert f"{ESCAPE}[31m✗ it is 2, not 1{ESCAPE}[0m\n" in text
+        assert len(re.findall(rf"{ESCAPE}\[\d+m", text)) == 2 * text.count(f"{ESCAPE}[0m")
+
+    def test_table_without_rows(self) -> None:
+        """
+        An empty table is told as such.
+        """
+        out = io.StringIO()
+        Story(out, colour=False).holds("shop", "CrossAppSync", [])
+        assert out.getvalue() == "  shop holds, in CrossAppSync:\n    nothing\n"
+
+    @pytest.mark.parametrize(
+        ("environ", "colour"),
+        [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+    )
+    def test_when_colours_are_wanted(
+        self, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], colour: bool
+    ) -> None:
+        """
+        A terminal has colours, unless it says otherwise.
+        """
+        for name in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        _, terminal = os.openpty()
+        with open(terminal, "w", encoding="utf-8") as out:
+            assert wants_colour(out) == colour
+        assert not wants_colour(io.StringIO())

@@ -1,0 +1,134 @@
+"""
+What people write: both type checkers take it, and know the type of each field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal, assert_type
+
+import inngest
+from pydantic import SecretStr
+
+from crossapp_core import CrossAppConfigError, EventRejectedError, Peer, Settings
+from crossapp_core.events import (
+    JSON,
+    AccountLinked,
+    AccountLinkState,
+    AccountUnlinked,
+    BundlePurchased,
+    EntitlementFailed,
+    EntitlementGranted,
+    EntitlementRevoke,
+    EntitlementRevoked,
+    Event,
+    Id,
+    UserOAuthLogin,
+    parse,
+    parse_as,
+)
+from crossapp_core.outcomes import Message, Outcome
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+purchased = BundlePurchased(purchase_id="pur_1", product_id="prod_9", buyer_email="ada@example.com", version=1)
+assert_type(purchased.purchase_id, str)
+assert_type(purchased.buyer_email, str | None)
+assert_type(purchased.purchased_at, datetime | None)
+assert_type(purchased.quiet, bool | None)
+assert_type(purchased.version, int)
+assert_type(purchased.source_app, str | None)
+assert_type(purchased.name, str)
+assert_type(purchased.event_id(attempt=1, answers="e1"), str)
+assert_type(purchased.to_wire(), dict[str, JSON])
+
+granted = EntitlementGranted(
+    source_app="ai-hero",
+    source_purchase_id="pur_1",
+    product_id="prod_9",
+    entitlement_id="ent_1",
+    status="active",
+    version=1,
+)
+assert_type(granted.status, Literal["active", "pending"])
+assert_type(granted.user_id, str | None)
+
+revoke = EntitlementRevoke(purchase_id="pur_1", product_id="prod_9", reason="refunded", version=2)
+assert_type(revoke.reason, Literal["refunded", "disputed", "transferred", "manual"])
+
+revoked = EntitlementRevoked(source_purchase_id="pur_1", product_id="prod_9", version=2)
+assert_type(revoked.entitlement_id, str | None)
+
+failed = EntitlementFailed(source_purchase_id="p", product_id="q", code="user-gone", message="No user.", version=1)
+assert_type((failed.code, failed.message), tuple[str, str])
+
+linked = AccountLinked(
+    user_id="u1", linked_app="ai-hero", linked_user_id="u2", link_method="oauth-github", linked_at=NOW, version=1
+)
+assert_type(linked.linked_at, datetime)
+
+unlinked = AccountUnlinked(user_id="u1", linked_app="ai-hero", linked_user_id="u2", unlinked_at=NOW, version=2)
+assert_type(unlinked.unlinked_at, datetime)
+
+state = AccountLinkState(
+    user_id="u1", linked_app="ai-hero", linked_user_id="u2", link_method="explicit", version=3, source_app="ai-hero"
+)
+assert_type(state.link_method, str)
+
+login = UserOAuthLogin(user_id="u1", provider="github", provider_account_id="1234", logged_in_at=NOW)
+assert_type(login.email, str | None)
+
+
+class SeatSold(Event):
+    """
+    An event of an app's own.
+    """
+
+    name = "seat/sold"
+    identity = ("seat_id",)
+
+    seat_id: Id
+    row: int = 1
+
+
+assert_type(SeatSold(seat_id="s1").row, int)
+
+
+def handle(envelope: inngest.Event, raw: Mapping[str, object]) -> str:
+    """
+    Read what Inngest hands over, by kind.
+    """
+    assert_type(parse(raw), Event)
+    assert_type(parse_as(SeatSold, envelope.data), SeatSold)
+    assert_type(BundlePurchased.from_wire(envelope.data), BundlePurchased)
+    match parse(envelope):
+        case BundlePurchased(purchase_id=purchase_id, linked_user_id=user_id):
+            assert_type(user_id, str | None)
+            return purchase_id
+        case EntitlementGranted() as event:
+            return event.entitlement_id
+    raise EventRejectedError("event", "another one")
+
+
+def configure() -> Settings:
+    """
+    Settings in code and from the environment.
+    """
+    peer = Peer(app_id="ai-hero", event_key="key", secret=SecretStr("secret"), return_to_origins=["https://a.example"])
+    assert_type(peer.event_key, SecretStr)
+    assert_type(peer.previous_secret, SecretStr | None)
+    assert_type(peer.return_to_origins, tuple[str, ...])
+    try:
+        settings = Settings("total-typescript", [peer], dev=True)
+    except CrossAppConfigError as error:
+        assert_type(error.problems, tuple[str, ...])
+        return Settings.from_env("total-typescript", peers={"ai-hero": "AI_HERO"})
+    assert_type(settings.peers, Mapping[str, Peer])
+    assert_type(settings.peer("ai-hero"), Peer)
+    return settings
+
+
+outcome = Outcome(ids=("1",), changed=True, messages=(Message("ai-hero", purchased),))
+assert_type(Outcome.from_json(outcome.to_json()), Outcome)
+assert_type(outcome.messages[0].event, Event)

@@ -161,6 +161,8 @@ class TestRead:
             ...,
         ):
             assert refusal(changed(sealed(), sourceApp=source)).startswith("source: sourceApp ")
+        # what is no app id may be anything, an address for example
+        assert "eve" not in refusal(changed(sealed(), sourceApp="eve@example.com"))
 
     def test_other_target(self) -> None:
         """

@@ -225,6 +225,8 @@ class TestSyncApps:
             assert not world.school.opens("ada-at-school")
             world.assert_agreement()
             assert not any(function.is_handler_async for function in world.shop.bridge.functions)
+            runs = [*world.shop.environment.log.runs, *world.school.environment.log.runs]
+            assert {(run.status, run.attempts) for run in runs} == {("completed", 1)}
             await world.close()
 
 

@@ -23,8 +23,6 @@ from tests.tt.shop import (
 )
 
 LATER = NOW + timedelta(hours=1)
-ROW_ID = "sync_87307a7d9749e3c9c659b4c1d099758d"
-"""The id of the row of `pur_1` and `prod_9`, for ever."""
 
 
 class TestRecordSale:

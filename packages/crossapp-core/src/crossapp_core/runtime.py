@@ -117,7 +117,14 @@ class Runtime(Generic[H]):
         """
         if not messages:
             return []
-        return await run.step(step, lambda: self.client.deliver([_answering(m, answers) for m in messages]))
+        outgoing = [_answering(message, answers) for message in messages]
+
+        async def work() -> list[str]:
+            if self.database.is_async:
+                return await self.client.deliver(outgoing)
+            return self.client.deliver_sync(outgoing)
+
+        return await run.step(step, work)
 
     def function(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -40,6 +40,9 @@ def exact(length: int) -> String:
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
     return String(length).with_variant(binary, "mysql", "mariadb")
 
+
+HostId: TypeAlias = str | int | UUID
+"""An id of the app, as its own code holds it."""
 
 ID = exact(191)
 """An id, as its app writes it."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import cast
-from uuid import UUID
 
 import inngest
 from sqlalchemy import Engine, UniqueConstraint, orm
@@ -15,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
 from crossapp_core.apps import Settings
-from crossapp_core.columns import column_of, table_of
+from crossapp_core.columns import HostId, column_of, table_of
 from crossapp_core.database import begin_writing
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.outcomes import Outcome
@@ -73,7 +72,7 @@ class Bridge(Runtime[Seller]):
         self.functions = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)
         """To be served beside the app's own."""
 
-    def record(self, session: orm.Session, purchase_id: str | int | UUID) -> Outcome:
+    def record(self, session: orm.Session, purchase_id: HostId) -> Outcome:
         """
         Write down what a purchase now is, in the app's own transaction: a sale or a refund can't be lost then.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Column, literal, select
 from sqlalchemy import orm as sqlalchemy_orm
@@ -18,7 +17,7 @@ from sqlmodel import Session
 
 from crossapp_ah.ports import Granter
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
-from crossapp_core.columns import column_of, host_value, primary_key
+from crossapp_core.columns import HostId, column_of, host_value, primary_key
 from crossapp_core.errors import EventRejectedError
 from crossapp_core.events import (
     BundlePurchased,
@@ -91,8 +90,8 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *,
 
 def has_access(
     session: sqlalchemy_orm.Session,
-    user_id: str | int | UUID,
-    product_id: str | int | UUID,
+    user_id: HostId,
+    product_id: HostId,
     *,
     entitlements: type[CrossAppEntitlementMixin] | None = None,
 ) -> bool:

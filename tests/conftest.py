@@ -3,9 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.databases import NAMES, Database, open_database
+
+# a busy machine is no failure
+hypothesis.settings.register_profile("crossapp", deadline=None)
+hypothesis.settings.load_profile("crossapp")
 
 
 @pytest.fixture(params=NAMES)

@@ -83,7 +83,8 @@ def _create(name: str, suffix: str) -> str:
     if address in _created:
         return address
     try:
-        _execute(url, f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}")
+        encoding = " TEMPLATE template0 ENCODING 'UTF8'" if name == "postgresql" else " CHARACTER SET utf8mb4"
+        _execute(url, f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}{encoding}")
     except DBAPIError as error:
         reason = f"no {name} at {url.host}:{url.port} ({type(error.orig).__name__}): see CONTRIBUTING.md"
         if os.environ.get("CI"):

@@ -58,7 +58,9 @@ class TestLoopsAndThreads:
         """
         While an event is on its way, the event loop does other work: here, what the answer waits for.
         """
-        with CrossAppClient(settings(gate.url), timeout=timedelta(seconds=2), deadline=timedelta(seconds=2)) as client:
+        with CrossAppClient(
+            settings(gate.url), timeout=timedelta(seconds=10), deadline=timedelta(seconds=10)
+        ) as client:
             sending = asyncio.create_task(client.send_cross_app_event(GRANTER, sale()))
             await asyncio.to_thread(gate.arrived.wait, 10)
             gate.open.set()

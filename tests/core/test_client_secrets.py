@@ -91,11 +91,11 @@ def url(case: Case) -> Iterator[str]:
     listener.close()
 
 
-def client_to(url: str) -> CrossAppClient:
+def client_to(url: str, case: Case | None = None) -> CrossAppClient:
     """
-    A client that is soon at the end of its patience.
+    A client that is soon at the end of its patience if the case is that nothing answers.
     """
-    time, timeout = Time(), timedelta(milliseconds=100)
+    time, timeout = Time(), timedelta(seconds=0.1 if case == CASES["timeout"] else 5)
     return CrossAppClient(settings(url), timeout=timeout, deadline=timeout, monotonic=time, sleep=time.sleep)
 
 
@@ -115,7 +115,7 @@ class TestNothingIsShown:
         Whatever happens to an event, neither log, error, traceback nor repr shows what is private, at any level.
         """
         caplog.set_level(logging.DEBUG)
-        client, error = client_to(url), None
+        client, error = client_to(url, case), None
 
         try:
             await caller.send(client, sale())
@@ -135,7 +135,7 @@ class TestNothingIsShown:
         """
         caplog.set_level(logging.DEBUG)
 
-        with client_to(url) as client:
+        with client_to(url, case) as client:
             results = await caller.send_many(client, [sale()])
 
         assert not PRIVATE.search(caplog.text + repr(results))
@@ -146,7 +146,7 @@ class TestNothingIsShown:
         """
         No other error hangs on ours: httpx's hold the request, with its URL.
         """
-        with client_to(url) as client, pytest.raises(SendError) as caught:
+        with client_to(url, case) as client, pytest.raises(SendError) as caught:
             await caller.send(client, sale())
 
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)

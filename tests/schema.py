@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Engine, MetaData, inspect
@@ -60,7 +61,8 @@ def insert_planned(engine: Engine, table: str, values: Mapping[str, object]) -> 
     """
     Write a row as a service does that knows the planned columns alone.
     """
-    columns: list[sa.ColumnClause[object]] = [sa.column(name) for name in values]
+    times = {name for name, value in values.items() if isinstance(value, datetime)}
+    columns = [sa.column(name, sa.DateTime() if name in times else None) for name in values]
     with engine.begin() as connection:
         connection.execute(sa.insert(sa.table(table, *columns)).values(values))
 

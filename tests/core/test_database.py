@@ -359,9 +359,10 @@ class TestRetries:
         async def pause(seconds: float) -> None:
             pass
 
-        transactions = Transactions(sa.create_engine("sqlite://"), pause=pause)
+        engine = sa.create_engine("sqlite://")
         with pytest.raises(StorageError, match="operation was rolled back: Exception"):
-            run_sync(transactions.transact(operation))
+            run_sync(Transactions(engine, pause=pause).transact(operation))
+        engine.dispose()
         assert len(attempts) == (5 if again else 1)
 
 
@@ -509,6 +510,7 @@ class TestSQLite:
             count(session, "l1")
 
         run_sync(Transactions(engine).transact(operation))
+        engine.dispose()
         assert counted(database) == {"l1": 1}
         engine.dispose()
 

@@ -367,10 +367,13 @@ class TestListener:
         """
         Closing what is closed already does nothing.
         """
-        local.environment("shop")
+        url = local.environment("shop").url
 
         local.close()
         local.close()
+
+        with pytest.raises(httpx.ConnectError):
+            httpx.post(f"{url}/e/k", json={"name": "a/b"}, trust_env=False)
 
     def test_names_are_unique(self, local: LocalInngest) -> None:
         """

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from hashlib import blake2s
 from typing import Any, cast
 
 import inngest
@@ -17,7 +16,7 @@ from crossapp_ah import functions
 from crossapp_ah.ports import Granter, NewRow, Products
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase
 from crossapp_core.apps import Settings
-from crossapp_core.columns import table_of
+from crossapp_core.columns import derived_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.runtime import Runtime
@@ -106,9 +105,7 @@ def _required(table: type[CrossAppEntitlementMixin]) -> list[str]:
 
 
 def _with_id(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:
-    # always the same for a source, so that a row restored from nothing has its old id
-    source = "\n".join([request.source_app or "", request.purchase_id, request.product_id])
-    return {"id": f"ent_{blake2s(source.encode(), digest_size=16).hexdigest()}"}
+    return {"id": derived_id("ent", request.source_app, request.purchase_id, request.product_id)}
 
 
 def _with_nothing(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import Session
 
 from crossapp_ah.tables import CrossAppEntitlementMixin
-from crossapp_core.columns import host_value, table_of
+from crossapp_core.columns import stored_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.tables import AccountLinkBase
@@ -50,7 +50,7 @@ class TableProducts:
         """
         Whether there is such a product.
         """
-        value = host_value(self._id, product_id, dialect=session.get_bind(clause=self._id.table).dialect.name)
+        value = stored_id(session, self._id, product_id)
         if value is None:
             return False
         # read and compared, since to the app's own column `A` may be `a`

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import blake2s, sha256
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -148,6 +149,21 @@ def host_value(column: Column[Any], id_: str, *, dialect: str = "sqlite") -> Any
     except ValueError:
         return None
     return value if str(value) == id_ and _fits(column.type, value, dialect) else None
+
+
+def stored_id(session: Session, column: Column[Any], id_: str) -> Any | None:
+    """
+    Do as `host_value` does, for the database that the session has for the column's table.
+    """
+    return host_value(column, id_, dialect=session.get_bind(clause=column.table).dialect.name)
+
+
+def derived_id(kind: str, *source: object) -> str:
+    """
+    An id that is always the same for what it stands for, so that a row restored from nothing has its old one.
+    """
+    content = "\n".join(map(str, source))
+    return f"{kind}_{blake2s(content.encode(), digest_size=16).hexdigest()}"
 
 
 _CONVERTERS: dict[type[object], Callable[[str], object]] = {int: int, UUID: UUID}

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from crossapp_core.proofs import SHORTEST_SECRET
+from crossapp_core.wire import APP_ID
 
 if TYPE_CHECKING:
     from crossapp_core.apps import Peer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _EXAMPLE_URL = "https://inn.gs"
 _HOW_TO_MAKE_ONE = 'python -c "import secrets; print(secrets.token_urlsafe(32))", the same in both apps'
 _LONGEST_NAME = 100
-_APP_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_APP_ID = re.compile(APP_ID)
 _EVENT_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = re.compile(r"[A-Z]([A-Z0-9_]*[A-Z0-9])?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")

@@ -39,6 +39,12 @@ LARGEST_INTEGER = 2**53 - 1
 LARGEST_DATA = 200_000
 """Bytes of an event's data as JSON: Inngest's smallest plan takes 256 KiB."""
 
+APP_ID = r"[a-z0-9][a-z0-9-]{0,63}"
+"""The pattern of an app id."""
+
+LONGEST_SENTENCE = 500
+"""Characters of a text for people."""
+
 _LONGEST_EVENT_ID = 200
 _LONGEST_NAME = 128
 _SURELY_SMALL = LARGEST_DATA // 7  # a character takes up to 6 bytes of JSON, and keys and commas take some
@@ -92,7 +98,7 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-AppId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+AppId: TypeAlias = Annotated[str, StringConstraints(pattern=rf"^{APP_ID}$")]
 """`total-typescript`, for example."""
 Id: TypeAlias = Annotated[
     str, StringConstraints(min_length=1, max_length=191), AfterValidator(_printable), AfterValidator(_trimmed)
@@ -110,7 +116,9 @@ LinkMethod: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(explicit|oa
 """How a link was made: `explicit`, or `oauth-` and the provider."""
 Code: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 """What went wrong, for programs: `unknown-product`, for example."""
-Sentence: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
+Sentence: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE), AfterValidator(_printable)
+]
 """Something for people to read."""
 
 

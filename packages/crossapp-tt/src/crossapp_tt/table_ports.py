@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, SelectBase, null, sele
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import Session
 
-from crossapp_core.columns import host_value, table_of
+from crossapp_core.columns import host_value, stored_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_tt.ports import Purchase
 
@@ -162,7 +162,7 @@ class StripeMetadata:
         """
         What the product's metadata says.
         """
-        value = host_value(self._id, product_id, dialect=session.get_bind(clause=self._id.table).dialect.name)
+        value = stored_id(session, self._id, product_id)
         if value is None:
             return None
         stored = session.scalar(select(self._column).where(self._id == value))

@@ -15,10 +15,9 @@ from crossapp_core.errors import EventRejectedError
 from crossapp_core.events import BundlePurchased, EntitlementFailed, EntitlementRevoke
 from crossapp_core.outcomes import Message
 from crossapp_core.runtime import Runtime
+from crossapp_core.wire import LONGEST_SENTENCE
 
 R = TypeVar("R", BundlePurchased, EntitlementRevoke)
-
-_LONGEST_MESSAGE = 500
 
 
 async def read_or_report(granter: Runtime[Granter], run: Run, kind: type[R]) -> R:
@@ -43,7 +42,7 @@ def _failed(event: inngest.Event, rejected: EventRejectedError) -> EntitlementFa
     content: dict[str, object] = {key: event.data.get(key) for key in ("productId", "version")}
     content["sourcePurchaseId"] = event.data.get("purchaseId")
     content["code"] = "unreadable"
-    content["message"] = str(rejected)[:_LONGEST_MESSAGE]
+    content["message"] = str(rejected)[:LONGEST_SENTENCE]
     try:
         return EntitlementFailed.from_wire(content)
     except ValidationError:

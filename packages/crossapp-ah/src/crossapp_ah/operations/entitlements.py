@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Column, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy import orm as sqlalchemy_orm
 from sqlmodel import Session
 
 from crossapp_ah.ports import Granter
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
-from crossapp_core.columns import HostId, column_of, host_value, primary_key
+from crossapp_core.columns import HostId, column_of, primary_key, stored_id
 from crossapp_core.errors import EventRejectedError
 from crossapp_core.events import (
     BundlePurchased,
@@ -109,7 +108,7 @@ def has_access(
 
         entitlements = Entitlement
     user, product = column_of(entitlements, "user_id"), column_of(entitlements, "product_id")
-    wanted = _host_value(session, user, str(user_id)), _host_value(session, product, str(product_id))
+    wanted = stored_id(session, user, str(user_id)), stored_id(session, product, str(product_id))
     if None in wanted:
         return False
     query = select(literal(True)).where(
@@ -162,14 +161,14 @@ def _linked_user(session: Session, granter: Granter, request: BundlePurchased) -
     link = lock(session, granter.links, key, share=True)
     if link is None:
         return None
-    value: str | None = _host_value(session, column_of(granter.entitlements, "user_id"), str(link.user_id))
+    value: str | None = stored_id(session, column_of(granter.entitlements, "user_id"), str(link.user_id))
     return value
 
 
 def _key(
     session: Session, granter: Granter, request: BundlePurchased | EntitlementRevoke
 ) -> Mapping[str, object] | None:
-    product_id = _host_value(session, column_of(granter.entitlements, "product_id"), request.product_id)
+    product_id = stored_id(session, column_of(granter.entitlements, "product_id"), request.product_id)
     if product_id is None:
         return None
     return {
@@ -184,10 +183,6 @@ def _source(request: BundlePurchased | EntitlementRevoke) -> str:
     if request.source_app is None:
         raise EventRejectedError("source", f"{request.name} names no sourceApp")
     return request.source_app
-
-
-def _host_value(session: sqlalchemy_orm.Session, column: Column[Any], id_: str) -> Any | None:
-    return host_value(column, id_, dialect=session.get_bind(clause=column.table).dialect.name)
 
 
 def _new_row(

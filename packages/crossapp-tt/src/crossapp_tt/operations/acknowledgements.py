@@ -22,6 +22,7 @@ from crossapp_tt.operations.rows import (
     Row,
     components_of,
     in_order,
+    is_unsent,
     key_of,
     locked_purchase,
     message_of,
@@ -63,7 +64,7 @@ def apply(session: Session, seller: Seller, ack: Ack, /, *, now: datetime) -> Ou
     if ack.version < row.version:
         # perhaps this answer itself has raised the version, and the process died before that was sent
         unsent = rows_of(session, seller, ack.source_purchase_id, locked=False)
-        return Outcome((row.id,), False, tuple(message_of(each) for each in unsent if _is_unsent(each)))
+        return Outcome((row.id,), False, tuple(message_of(each) for each in unsent if is_unsent(each)))
     if isinstance(ack, EntitlementFailed):
         return _failed(row, ack, now)
     return _done(row, ack, now)
@@ -117,10 +118,6 @@ def _state_anew(
     number(row, Desired.GRANTED if component in sold else Desired.REVOKED, now=now, above=ack.version)
     ids = tuple(rows[each].id for each in rows if each in stated)
     return Outcome(ids, True, tuple(message_of(rows[each]) for each in rows if each in stated))
-
-
-def _is_unsent(row: Row) -> bool:
-    return row.status == SyncStatus.PENDING and row.accepted_version < row.version
 
 
 def _is_of_another_app(known: Iterable[Row], ack: Ack) -> bool:

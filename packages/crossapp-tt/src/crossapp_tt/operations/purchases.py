@@ -20,6 +20,7 @@ from crossapp_tt.operations.rows import (
     Reason,
     Row,
     components_of,
+    is_unsent,
     key_of,
     locked_purchase,
     move,
@@ -116,7 +117,7 @@ def note_undelivered(session: Session, seller: Seller, fact: Undelivered, /, *, 
     except UnconfirmedEventError:
         return Outcome()
     rows = rows_of(session, seller, purchase_id, locked=True)
-    failed = [row for row in rows if row.status == SyncStatus.PENDING and row.accepted_version < row.version]
+    failed = [row for row in rows if is_unsent(row)]
     for row in failed:
         move(row, SyncStatus.FAILED)
         row.error_code = "not-sent"

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2s
 from typing import Literal, TypeAlias, cast
 
 from sqlalchemy import select
 from sqlmodel import Session
 
 from crossapp_core import addresses
-from crossapp_core.columns import column_of, host_value
+from crossapp_core.columns import column_of, derived_id, stored_id
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.locking import lock_or_create, locking
 from crossapp_core.outcomes import Message
@@ -56,7 +55,7 @@ def rows_of(session: Session, seller: Seller, purchase_id: str, *, locked: bool)
     All rows of a purchase, always in the same order.
     """
     ledger, column = seller.ledger, column_of(seller.ledger, "purchase_id")
-    value = host_value(column, purchase_id, dialect=session.get_bind(ledger).dialect.name)
+    value = stored_id(session, column, purchase_id)
     if value is None:
         return ()
     order = column_of(ledger, "target_app"), column_of(ledger, "target_product_id")
@@ -71,9 +70,7 @@ def row_for(session: Session, seller: Seller, purchase_id: str, component: Compo
     Lock the row of a purchase and component, at version 0 if it is new.
     """
     key = key_of(purchase_id, component)
-    # always the same for a component, so that a row restored from nothing has its old id
-    digest = blake2s("\n".join(map(str, key.values())).encode(), digest_size=16).hexdigest()
-    return lock_or_create(session, seller.ledger, key, {"id": f"sync_{digest}", "created_at": now})
+    return lock_or_create(session, seller.ledger, key, {"id": derived_id("sync", *key.values()), "created_at": now})
 
 
 def components_of(session: Session, seller: Seller, purchase: Purchase, rows: Iterable[Row]) -> tuple[Component, ...]:
@@ -172,6 +169,13 @@ def owed(rows: Iterable[Row], *, now: datetime) -> tuple[Message, ...]:
             row.retry_count += 1
             row.next_attempt_at = next_attempt(row, now)
     return tuple(message_of(row) for row in waiting)
+
+
+def is_unsent(row: Row) -> bool:
+    """
+    Whether no peer's Inngest has accepted what the row wants now.
+    """
+    return row.status == SyncStatus.PENDING and row.accepted_version < row.version
 
 
 def message_of(row: Row) -> Message:

@@ -68,12 +68,7 @@ class App:
         self.network = Network()
         self.reported: list[str] = []
         """Each error that the app told its Inngest, as JSON."""
-        self.inngest = inngest.Inngest(
-            app_id=environment.name,
-            is_production=False,
-            api_base_url=environment.url,
-            event_api_base_url=environment.url,
-        )
+        self.inngest = self.client()
         self.asgi = fastapi.FastAPI()
 
     bridge: tt.Bridge | ah.Bridge
@@ -89,6 +84,17 @@ class App:
             await send(message)
 
         await self.asgi(scope, receive, note)
+
+    def client(self) -> inngest.Inngest:
+        """
+        Another client, as each process of an app has one of its own.
+        """
+        return inngest.Inngest(
+            app_id=self.environment.name,
+            is_production=False,
+            api_base_url=self.environment.url,
+            event_api_base_url=self.environment.url,
+        )
 
     async def deploy(self, bridge: tt.Bridge | ah.Bridge) -> None:
         """
@@ -188,6 +194,7 @@ class Shop(App):
             "clock": self.clock,
         }
         engine = options.pop("engine", None) or self.database.async_engine()
+        self.inngest = self.client()
         self.bridge = tt.Bridge(self.inngest, engine, settings=settings, **{**usual, **options})
         await self.deploy(self.bridge)
 
@@ -258,6 +265,7 @@ class School(App):
         """
         usual: dict[str, Any] = {"products": ah.TableProducts(SchoolProduct), "clock": self.clock}
         engine = options.pop("engine", None) or self.database.async_engine()
+        self.inngest = self.client()
         self.bridge = ah.Bridge(self.inngest, engine, settings=settings, **{**usual, **options})
         await self.deploy(self.bridge)
 

@@ -4,19 +4,24 @@ Inngest functions in both flavours, and our errors in Inngest's terms.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import inngest
 
-from crossapp_core.errors import CrossAppError
+from crossapp_core.errors import CrossAppConfigError, CrossAppError
 from crossapp_core.flavours import run_sync
 
 T = TypeVar("T")
 
 RETRIES = 20
 """The most that Inngest allows: they outlast an outage of about a day."""
+
+_Functions: TypeAlias = WeakValueDictionary[str, inngest.Function[Any]]
+_made: WeakKeyDictionary[inngest.Inngest, _Functions] = WeakKeyDictionary()
 
 
 class Run:
@@ -76,15 +81,44 @@ def create_function(
         events: The names of the events that trigger it.
         is_async: Whether it is to be an async function.
         on_failure: What is done when it has failed for good; Inngest tries that only once.
+
+    Raises:
+        CrossAppConfigError: The client has a function with that id already.
     """
+    made = _functions_of(client, without=fn_id)
     flavour: Callable[[Body[Any]], Callable[[Any], Any]] = _asynchronous if is_async else _synchronous
     decorate = client.create_function(
         fn_id=fn_id,
         trigger=[inngest.TriggerEvent(event=event) for event in events],
         retries=RETRIES,
         on_failure=flavour(on_failure) if on_failure else None,
+        middleware=[_NotUnderWSGI] if is_async else None,
     )
-    return decorate(flavour(body))
+    made[fn_id] = function = decorate(flavour(body))
+    return function
+
+
+def _functions_of(client: inngest.Inngest, *, without: str) -> _Functions:
+    made = _made.setdefault(client, WeakValueDictionary())
+    if without in made:
+        gc.collect()  # perhaps it's of an app that is gone, as test suites make them
+    if without in made:
+        # of two functions with one id the SDK would serve the last, without a word
+        problem = f"{without} comes twice: one Inngest client takes one bridge of each kind"
+        raise CrossAppConfigError(f"the functions of {client.app_id}", [problem])
+    return made
+
+
+class _NotUnderWSGI(inngest.Middleware):
+    """
+    Keeps an async function from running in an app that has another event loop for each request: the connections of its
+    engine wouldn't survive the first. Inngest tries again, so nothing is lost until that is corrected.
+    """
+
+    async def transform_input(self, ctx: object, function: object, steps: object) -> None:
+        if hasattr(self.raw_request, "environ"):
+            problem = "an async engine can't serve a WSGI app (Flask, for example): give the bridge a sync engine"
+            raise CrossAppConfigError("the app that serves the functions", [problem])
 
 
 @contextmanager

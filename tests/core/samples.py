@@ -47,8 +47,8 @@ WIRE: Mapping[type[Event], dict[str, Any]] = {
         "status": "active",
         "version": V,
     },
-    EntitlementRevoke: {"purchaseId": "pur_1", "productId": "prod_9", "reason": "refunded", "version": V},
-    EntitlementRevoked: {"sourcePurchaseId": "pur_1", "productId": "prod_9", "entitlementId?": "ent_1", "version": V},
+    EntitlementRevoke: {"purchaseId": "pur_1", "productId?": "prod_9", "reason": "refunded", "version": V},
+    EntitlementRevoked: {"sourcePurchaseId": "pur_1", "productId?": "prod_9", "entitlementId?": "ent_1", "version": V},
     EntitlementFailed: {
         "sourcePurchaseId": "pur_1",
         "productId": "prod_9",

@@ -15,6 +15,7 @@ ERRORS = [
     errors.EventRejectedError("signature", "the event has no proof"),
     errors.HostEventError("purchase/refunded", ["purchaseId", "chargeId"]),
     errors.UnconfirmedEventError("pur_1", "owned"),
+    errors.UnknownProductError("total-typescript", "pur_1", "prod_9"),
     errors.CatalogError("prod_1", "x must be y", position=0),
     errors.StorageError("grant", "OperationalError 1213"),
     errors.UnknownPeerError("c", {"b", "a"}),
@@ -54,6 +55,7 @@ class TestTree:
             ("event-rejected", 422, False),
             ("host-event", 422, False),
             ("unconfirmed-event", 409, True),
+            ("unknown-product", 422, True),
             ("catalog", 422, True),
             ("storage", 503, True),
             ("unknown-peer", 500, False),
@@ -98,6 +100,7 @@ class TestMessage:
             "the event purchase/refunded has no purchaseId and no chargeId in its data:"
             " tell the bridge where the id stands",
             "the purchase pur_1 is not owned (yet), whatever the event says",
+            "there is no product prod_9 here, which total-typescript sold as pur_1",
             "bundleProducts[0] of product prod_1: x must be y",
             "grant was rolled back: OperationalError 1213",
             "no peer 'c' in the settings, only a, b",

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from crossapp_core import proofs
 from crossapp_core.apps import Settings
 from crossapp_core.errors import UnknownPeerError
-from crossapp_core.events import EntitlementRevoke, Event
-from tests.core import strategies
+from crossapp_core.events import EntitlementFailed, EntitlementRevoke, Event
+from crossapp_core.testing import strategies
+from tests.core import json_texts
 from tests.core.samples import every_kind, full, purchased
 from tests.core.signing import (
     CHANGED,
@@ -39,9 +40,12 @@ from tests.core.signing import (
     sealed,
 )
 
+COUNTED = SOLD.model_copy(update={"version": 1})
+"""What a sketch peer has sold."""
+
 
 class TestCanonical:
-    @given(strategies.data)
+    @given(json_texts.data)
     def test_is_rfc_8785(self, data: dict[str, Any]) -> None:
         """
         The canonical JSON is that of the RFC's own implementation, to the byte.
@@ -95,7 +99,7 @@ class TestRead:
         """
         event = event.model_copy(update={"source_app": "total-typescript"})
         envelope = sealed(event)
-        data = json.loads(draw.draw(strategies.rewritten(dict(envelope.data))))
+        data = json.loads(draw.draw(json_texts.rewritten(dict(envelope.data))))
 
         assert read(envelope.model_copy(update={"data": data}), type(event)) == event
 
@@ -295,25 +299,68 @@ class TestRotation:
 class TestSketchPeer:
     def test_without_secret(self) -> None:
         """
-        Nothing is signed for a peer without a secret, and nothing that says to be its verifies.
+        Nothing is signed for a peer without a secret, and a proof that it sends says nothing.
         """
         sketch = Settings("ai-hero", [peer("total-typescript", "", sketch=True)])
         unsigned = sealed(purchased(source_app="ai-hero"), settings=sketch, target="total-typescript")
 
         assert "proof" not in unsigned.data
-        assert refusal(sealed(), settings=sketch) == UNKNOWN_KEY
-        assert refusal(changed(sealed(), proof=...), settings=sketch).startswith("signature: the event has no proof")
-        assert refusal(changed(sealed(), proof=forged(key="")), settings=sketch) == UNKNOWN_KEY
+        assert read(changed(sealed(), proof=...), settings=sketch) == COUNTED
+        assert read(changed(sealed(), proof=forged(key="")), settings=sketch) == COUNTED
         with pytest.raises(ValueError, match="the secret has 0 bytes, needs 32"):
             _ = sketch.peer("total-typescript").signing_key
 
     def test_with_secret(self) -> None:
         """
-        A sketch peer that has a secret signs like any other.
+        The proof of a sketch peer that has a secret is checked, if there is one.
         """
-        with_secret = replace(GRANTER.peer("total-typescript"), sketch=True)
+        sketch = Settings("ai-hero", [replace(GRANTER.peer("total-typescript"), sketch=True)])
 
-        assert read(sealed(), settings=Settings("ai-hero", [with_secret])) == SOLD
+        assert read(sealed(), settings=sketch) == COUNTED
+        assert read(changed(sealed(), proof=...), settings=sketch) == COUNTED
+        assert refusal(changed(sealed(), productId="prod_10"), settings=sketch).startswith("signature")
+
+    def test_without_source(self) -> None:
+        """
+        A sketch peer needn't say who it is, if it can be nobody else.
+        """
+        shop, other = peer("total-typescript", "", sketch=True), peer("third", THIRD)
+        anonymous = changed(sealed(), proof=..., sourceApp=...)
+
+        assert read(anonymous, settings=Settings("ai-hero", [shop])).source_app == "total-typescript"
+        assert refusal(anonymous, settings=Settings("ai-hero", [shop, other])).startswith("source: sourceApp")
+        assert refusal(anonymous, settings=GRANTER).startswith("source: sourceApp")
+
+    def test_versions(self) -> None:
+        """
+        What a sketch peer grants counts as 1, what it revokes as 2, whatever it says.
+        """
+        sketch = Settings("ai-hero", [peer("total-typescript", "", sketch=True)])
+        revoke = EntitlementRevoke(source_app="total-typescript", purchase_id="p", reason="refunded", version=9)
+        said = changed(sealed(revoke), proof=..., reason="buyer was unhappy")
+
+        assert read(sealed(), settings=sketch) == COUNTED
+        assert read(said, EntitlementRevoke, settings=sketch) == revoke.model_copy(
+            update={"version": 2, "reason": "manual"}
+        )
+
+    def test_what_it_cannot_send(self) -> None:
+        """
+        A sale must name a product of ours, and what only this library sends is none of a sketch peer's.
+        """
+        sketch = Settings("ai-hero", [peer("total-typescript", "", sketch=True)])
+        failed = EntitlementFailed.from_wire(full(EntitlementFailed))
+
+        assert "it must name the product of this app" in refusal(changed(sealed(), productId=...), settings=sketch)
+        assert refusal(sealed(failed), EntitlementFailed, settings=sketch).startswith("event: entitlement/failed came")
+
+    def test_product_of_a_revoke(self) -> None:
+        """
+        Only a sketch peer may revoke all of a purchase without naming a product.
+        """
+        revoke = EntitlementRevoke(source_app="total-typescript", purchase_id="p", reason="refunded", version=2)
+
+        assert refusal(sealed(revoke), EntitlementRevoke).startswith("schema: the data of entitlement/revoke: product")
 
 
 class TestKey:

@@ -33,7 +33,7 @@ from crossapp_core.models import AccountLink
 from crossapp_core.outcomes import Message
 from crossapp_tt.models import CrossAppSync
 from crossapp_tt.operations import acknowledgements, purchases
-from crossapp_tt.operations.rows import message_of
+from crossapp_tt.operations.messages import message_of
 from crossapp_tt.ports import Seller
 from tests.hosts import NOW, SchoolProduct, ShopPurchase, school_settings, shop_purchases, shop_settings
 
@@ -44,7 +44,7 @@ LINKS = {"shop-ada": "school-ada", "shop-bob": "school-bob"}
 """Who is linked at first; nobody else ever is."""
 
 Sessions: TypeAlias = Callable[[], AbstractContextManager[Session]]
-Source: TypeAlias = tuple[str, str]
+Source: TypeAlias = tuple[str, str | None]
 """A purchase and a product."""
 Ack: TypeAlias = EntitlementGranted | EntitlementRevoked | EntitlementFailed
 
@@ -171,7 +171,7 @@ class Exchange:
             if not (owed := [row for row in self.ledger if row.next_attempt_at is not None]):
                 return
             for row in owed:
-                self.converse(_sent(message_of(row), SHOP))
+                self.converse(_sent(message_of(self.seller, row), SHOP))
         msg = "they never come to rest"
         raise AssertionError(msg)
 

@@ -97,6 +97,7 @@ class TestCrossAppSync:
             "sentAt": True,
             "acceptedAt": True,
             "acceptedVersion": False,
+            "grantVersion": False,
         }
         assert schema.primary_key(database.engine, "CrossAppSync") == ["id"]
 

@@ -47,7 +47,6 @@ def wrong(id_: str | None, ms: float) -> None:
     BundlePurchased(purchase_id="p", product_id="q", version=1, quiet="yes")  # type: ignore[arg-type]
     BundlePurchased(purchase_id=id_, product_id="q", version=1)  # type: ignore[arg-type]
     EntitlementRevoke(purchase_id="p", product_id="q", reason="refund", version=1)  # type: ignore[arg-type]
-    EntitlementRevoke(purchase_id="p", product_id=None, reason="refunded", version=1)  # type: ignore[arg-type]
     Settings("total-typescript", ["ai-hero"])  # type: ignore[list-item]
     Settings.from_env("total-typescript", peers=["ai-hero"])  # type: ignore[arg-type]
     Message("ai-hero", "bundle/purchased")  # type: ignore[arg-type]

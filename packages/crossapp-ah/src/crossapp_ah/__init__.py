@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from crossapp_ah.bridge import Bridge
 from crossapp_ah.operations.entitlements import has_access
-from crossapp_ah.ports import FixedProducts, Products, TableProducts
+from crossapp_ah.ports import FixedProducts, Products, TableProducts, TableUsers, Users
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase, EntitlementStatus
 
 __all__ = [
@@ -17,5 +17,7 @@ __all__ = [
     "FixedProducts",
     "Products",
     "TableProducts",
+    "TableUsers",
+    "Users",
     "has_access",
 ]

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossapp_ah import functions
-from crossapp_ah.ports import Granter, NewRow, Products
+from crossapp_ah.ports import Granter, NewRow, Products, Users
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase
 from crossapp_core.apps import Settings
 from crossapp_core.columns import derived_id, table_of
@@ -32,6 +32,7 @@ class Bridge(Runtime[Granter]):
         engine: The app's own engine.
         settings: Which app this is, and its peers.
         products: The app's products.
+        users: The app's users; only what a sketch peer says of them is looked up there.
         entitlements: The app's own table class, in place of the ready `Entitlement`.
         links: The app's own table class, in place of the ready `AccountLink`.
         new_row: Fills what the app's own table requires besides our columns, by attribute.
@@ -48,6 +49,7 @@ class Bridge(Runtime[Granter]):
         *,
         settings: Settings,
         products: Products,
+        users: Users | None = None,
         entitlements: type[CrossAppEntitlementMixin] | None = None,
         links: type[AccountLinkBase] | None = None,
         new_row: NewRow | None = None,
@@ -59,6 +61,8 @@ class Bridge(Runtime[Granter]):
             links=links or _ready_link(),
             products=products,
             new_row=_filling(table, new_row),
+            users=users,
+            sketches=settings.sketches,
         )
         super().__init__(client, engine, settings=settings, host=host, clock=clock)
         self.functions = functions.all_of(self)
@@ -105,7 +109,7 @@ def _required(table: type[CrossAppEntitlementMixin]) -> list[str]:
 
 
 def _with_id(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:
-    return {"id": derived_id("ent", request.source_app, request.purchase_id, request.product_id)}
+    return {"id": derived_id("ent", request.source_app, request.purchase_id, request.product_id or "")}
 
 
 def _with_nothing(request: BundlePurchased | EntitlementRevoke) -> Mapping[str, object]:

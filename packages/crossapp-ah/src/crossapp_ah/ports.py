@@ -31,6 +31,40 @@ class Products(Protocol):
         ...
 
 
+class Users(Protocol):
+    """
+    The people who have an account in the app.
+    """
+
+    def exists(self, session: Session, user_id: str) -> bool:
+        """
+        Whether there is such a user.
+        """
+        ...
+
+
+class TableUsers:
+    """
+    Users that are the rows of a table.
+
+    Args:
+        model: Their SQLModel class.
+        id: The column of their ids, if it isn't called `id`.
+
+    Raises:
+        CrossAppConfigError: There is no such column.
+    """
+
+    def __init__(self, model: type[object], *, id: object = None) -> None:  # noqa: A002
+        self._id = _column("TableUsers", model, id)
+
+    def exists(self, session: Session, user_id: str) -> bool:
+        """
+        Whether there is such a user.
+        """
+        return _is_among(session, self._id, user_id)
+
+
 class TableProducts:
     """
     Products that are the rows of a table.
@@ -44,17 +78,13 @@ class TableProducts:
     """
 
     def __init__(self, model: type[object], *, id: object = None) -> None:  # noqa: A002
-        self._id = _column(model, id)
+        self._id = _column("TableProducts", model, id)
 
     def exists(self, session: Session, product_id: str) -> bool:
         """
         Whether there is such a product.
         """
-        value = stored_id(session, self._id, product_id)
-        if value is None:
-            return False
-        # read and compared, since to the app's own column `A` may be `a`
-        return product_id in map(str, session.scalars(select(self._id).where(self._id == value)))
+        return _is_among(session, self._id, product_id)
 
 
 class FixedProducts:
@@ -93,9 +123,20 @@ class Granter:
     links: type[AccountLinkBase]
     products: Products
     new_row: NewRow
+    users: Users | None = None
+    sketches: frozenset[str] = frozenset()
+    """The ids of the sketch peers."""
 
 
-def _column(model: type[object], given: object) -> Column[Any]:
+def _is_among(session: Session, column: Column[Any], id_: str) -> bool:
+    value = stored_id(session, column, id_)
+    if value is None:
+        return False
+    # read and compared, since to the app's own column `A` may be `a`
+    return id_ in map(str, session.scalars(select(column).where(column == value)))
+
+
+def _column(port: str, model: type[object], given: object) -> Column[Any]:
     column = given
     if given is None:
         column = next((column for column in table_of(model).columns if column.name == "id"), None)
@@ -104,5 +145,5 @@ def _column(model: type[object], given: object) -> Column[Any]:
     if isinstance(column, Column) and column.table is table_of(model):
         return column
     wrong = "has no column id" if given is None else "has no such column"
-    problem = f"{model.__name__} {wrong}: name the one of the product ids, id={model.__name__}.…"
-    raise CrossAppConfigError(f"TableProducts({model.__name__})", [problem])
+    problem = f"{model.__name__} {wrong}: name the one of the ids, id={model.__name__}.…"
+    raise CrossAppConfigError(f"{port}({model.__name__})", [problem])

@@ -5,7 +5,7 @@ Which app this is, which peers it has, and the secrets between them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -46,7 +46,8 @@ class Peer(NotPicklable):
         display_name: How people call it; empty for its id.
         web_url: Origin of its pages.
         return_to_origins: Where a person may be sent back to; empty for `web_url` alone.
-        sketch: Whether it is written without this library, after the original sketch.
+        sketch: Whether it is written without this library, after the original sketch: it may send events without
+            source, version and proof, and is sent none of those that are the library's own.
         env_prefix: Prefix of its environment variables, for messages.
     """
 
@@ -165,6 +166,7 @@ class Settings(NotPicklable):
         app_id: str,
         *,
         peers: Mapping[str, str],
+        sketch: Collection[str] = (),
         dev: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
@@ -179,6 +181,7 @@ class Settings(NotPicklable):
         Args:
             app_id: The app itself.
             peers: The prefix of the variables of each peer, by app id.
+            sketch: The ids of those peers that are written without this library; they may have no secret.
             dev: Development: plain http to a peer's Inngest is allowed.
             environ: What to read, `os.environ` if None.
 
@@ -186,8 +189,19 @@ class Settings(NotPicklable):
             CrossAppConfigError: With all that is missing or wrong.
         """
         source = os.environ if environ is None else environ
+        if strangers := sorted({sketch} if isinstance(sketch, str) else set(sketch) - set(peers)):
+            problem = f"sketch must list ids of peers, like {sorted(peers)}, got {strangers}"
+            raise CrossAppConfigError(f"the settings of {app_id}", [problem])
         alone = len(peers) == 1
-        return cls(app_id, [_peer(id_, prefix, source, alone=alone) for id_, prefix in peers.items()], dev=dev)
+        listed = [_peer(id_, prefix, source, alone=alone, sketch=id_ in sketch) for id_, prefix in peers.items()]
+        return cls(app_id, listed, dev=dev)
+
+    @property
+    def sketches(self) -> frozenset[str]:
+        """
+        The ids of the sketch peers.
+        """
+        return frozenset(id_ for id_, peer in self.peers.items() if peer.sketch)
 
     def peer(self, app_id: str) -> Peer:
         """
@@ -202,7 +216,7 @@ class Settings(NotPicklable):
             raise UnknownPeerError(app_id, self.peers) from None
 
 
-def _peer(app_id: str, prefix: str, environ: Mapping[str, str], *, alone: bool) -> Peer:
+def _peer(app_id: str, prefix: str, environ: Mapping[str, str], *, alone: bool, sketch: bool) -> Peer:
     names = {attribute: f"{prefix}_{variable}" for attribute, variable in _VARIABLES.items()}
     for attribute in _SHARED if alone else ():
         if not environ.get(names[attribute]):
@@ -217,6 +231,7 @@ def _peer(app_id: str, prefix: str, environ: Mapping[str, str], *, alone: bool) 
         display_name=values["display_name"],
         web_url=values["web_url"],
         return_to_origins=[origin.strip() for origin in values["return_to_origins"].split(",") if origin.strip()],
+        sketch=sketch,
         env_prefix=prefix,
     )
     vars(peer).update(_names=names)

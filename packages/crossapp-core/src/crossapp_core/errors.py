@@ -6,6 +6,7 @@ Everything that goes wrong here, as one tree.
     ├── EventRejectedError                 an event that came in is none that we take
     ├── HostEventError                     the app's own event lacks the id that we were told to look for
     ├── UnconfirmedEventError              the app's own event says what its database doesn't say (yet)
+    ├── UnknownProductError                a sketch peer sold a product that there isn't
     ├── CatalogError (ValueError)          a product's bundleProducts can't be read
     ├── StorageError                       the database didn't do an operation
     └── SendError                          an event didn't get to a peer
@@ -104,6 +105,20 @@ class UnconfirmedEventError(CrossAppError):
     def __init__(self, purchase_id: str, expected: str) -> None:
         self.purchase_id = purchase_id
         super().__init__(f"the purchase {purchase_id} is not {expected} (yet), whatever the event says")
+
+
+class UnknownProductError(CrossAppError):
+    """
+    A sketch peer, which can't be told, has sold a product that this app doesn't have.
+    """
+
+    code = "unknown-product"
+    status = 422
+    retryable = True  # somebody will make the product
+
+    def __init__(self, source_app: str, purchase_id: str, product_id: str) -> None:
+        self.product_id = product_id
+        super().__init__(f"there is no product {product_id} here, which {source_app} sold as {purchase_id}")
 
 
 class CatalogError(CrossAppError, ValueError):

@@ -117,7 +117,8 @@ class EntitlementRevoke(Event):
     identity = ("purchase_id", "product_id")
 
     purchase_id: Id
-    product_id: Id
+    product_id: Id | None = None
+    """None only from a sketch peer: every product of the purchase."""
     reason: Literal["refunded", "disputed", "transferred", "manual"]
     version: Version
     """The seller numbers what it wants for a purchase and product: the granter ignores what is older than it knows."""
@@ -134,7 +135,8 @@ class EntitlementRevoked(Event):
     identity = ("source_purchase_id", "product_id")
 
     source_purchase_id: Id
-    product_id: Id
+    product_id: Id | None = None
+    """None only to a sketch peer that named none."""
     entitlement_id: Id | None = None
     version: Version
 

@@ -67,6 +67,7 @@ class Bridge(Runtime[Seller]):
             purchases=purchases,
             bundles=FixedBundles(bundles) if isinstance(bundles, Mapping) else bundles,
             apps=frozenset(settings.peers),
+            sketches=settings.sketches,
         )
         super().__init__(client, engine, settings=settings, host=host, clock=clock)
         self.functions = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)

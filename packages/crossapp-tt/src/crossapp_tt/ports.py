@@ -92,6 +92,8 @@ class Seller:
     bundles: Bundles
     apps: frozenset[str]
     """The peers' ids."""
+    sketches: frozenset[str] = frozenset()
+    """Those of the sketch peers among them."""
 
 
 @dataclass(frozen=True)

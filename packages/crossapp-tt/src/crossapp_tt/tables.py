@@ -123,6 +123,11 @@ class CrossAppSyncBase(SQLModel):
         default=0, sa_type=VERSION, sa_column_kwargs={"name": "acceptedVersion", "server_default": ZERO}
     )
 
+    grant_version: int = Field(
+        default=0, sa_type=VERSION, sa_column_kwargs={"name": "grantVersion", "server_default": ZERO}
+    )
+    """The version of the grant that a sketch peer holds, or is to hold; 0 if none."""
+
     @declared_attr.directive
     def __table_args__(cls) -> Any:  # noqa: N805
         name = str(cls.__tablename__)

@@ -23,7 +23,7 @@ R = TypeVar("R", BundlePurchased, EntitlementRevoke)
 async def read_or_report(granter: Runtime[Granter], run: Run, kind: type[R]) -> R:
     """
     Check and read an event. One that its sender signed and that we can't read is answered by `entitlement/failed`, so
-    that the seller's ledger says why nothing happened.
+    that the seller's ledger says why nothing happened; a sketch peer doesn't understand that.
 
     Raises:
         EventRejectedError: It is none that we act on.
@@ -32,9 +32,10 @@ async def read_or_report(granter: Runtime[Granter], run: Run, kind: type[R]) -> 
         return granter.read(kind, run.event)
     except EventRejectedError as error:
         rejected = error
-    if rejected.reason == "schema" and (failed := _failed(run.event, rejected)):
-        message = Message(str(run.event.data["sourceApp"]), failed)
-        await granter.send(run, "report", [message], answers=run.event.id)
+    source = str(run.event.data.get("sourceApp"))
+    understands = source in granter.settings.peers and source not in granter.settings.sketches
+    if rejected.reason == "schema" and understands and (failed := _failed(run.event, rejected)):
+        await granter.send(run, "report", [Message(source, failed)], answers=run.event.id)
     raise rejected
 
 

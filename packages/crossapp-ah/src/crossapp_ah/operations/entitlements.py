@@ -7,30 +7,34 @@ nothing, an equal one neither, and both are answered with what is stored, since 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import literal, select
 from sqlalchemy import orm as sqlalchemy_orm
 from sqlmodel import Session
 
-from crossapp_ah.ports import Granter
-from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
-from crossapp_core.columns import HostId, column_of, primary_key, stored_id
-from crossapp_core.errors import EventRejectedError
-from crossapp_core.events import (
-    BundlePurchased,
-    EntitlementFailed,
-    EntitlementGranted,
-    EntitlementRevoke,
-    EntitlementRevoked,
-    Event,
+from crossapp_ah.operations import whole_purchases
+from crossapp_ah.operations.rows import (
+    ACTIVE,
+    PENDING,
+    REVOKED,
+    Row,
+    key_of,
+    message,
+    move,
+    new_row,
+    revoked,
+    source_of,
+    stored,
+    version_of,
 )
+from crossapp_ah.ports import Granter
+from crossapp_ah.tables import CrossAppEntitlementMixin
+from crossapp_core.columns import HostId, column_of, stored_id
+from crossapp_core.errors import UnknownProductError
+from crossapp_core.events import BundlePurchased, EntitlementFailed, EntitlementRevoke
 from crossapp_core.locking import lock, lock_or_create
-from crossapp_core.outcomes import Message, Outcome
-
-ACTIVE, PENDING, REVOKED = EntitlementStatus.ACTIVE, EntitlementStatus.PENDING, EntitlementStatus.REVOKED
-Row = CrossAppEntitlementMixin
+from crossapp_core.outcomes import Outcome
 
 
 def grant(session: Session, granter: Granter, request: BundlePurchased, /, *, now: datetime) -> Outcome:
@@ -38,18 +42,25 @@ def grant(session: Session, granter: Granter, request: BundlePurchased, /, *, no
     Unlock what was bought, or keep it for its buyer until their accounts are linked.
 
     Only the granter's own link counts: what the event says about an account here is never believed.
+
+    Raises:
+        UnknownProductError: A sketch peer, which doesn't understand that answer, has sold what isn't there.
     """
-    key = _key(session, granter, request)
+    key = key_of(session, granter, request, request.product_id)
     if key is None:
-        return _refused(request)
+        return _refused(granter, request)
     # before a row is written, since its product may be a foreign key of the app's own table
     if not granter.products.exists(session, request.product_id):
         known = lock(session, granter.entitlements, key)
-        return _refused(request) if known is None or request.version > _version(known) else _stored(known, request)
-    row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, PENDING))
-    if newer := request.version > _version(row):
+        if known is None or request.version > version_of(known):
+            return _refused(granter, request)
+        return stored(known, request)
+    if whole := whole_purchases.withdrawn(session, granter, request):
+        return stored(whole, request)
+    row = lock_or_create(session, granter.entitlements, key, new_row(granter, request, PENDING))
+    if newer := request.version > version_of(row):
         _set(session, granter, row, request, now)
-    return _stored(row, request, changed=newer)
+    return stored(row, request, changed=newer)
 
 
 def look_again(session: Session, granter: Granter, request: BundlePurchased, /, *, now: datetime) -> Outcome:
@@ -59,16 +70,16 @@ def look_again(session: Session, granter: Granter, request: BundlePurchased, /, 
     A link that was made at the same time has not seen the entitlement, nor the grant the link. As everywhere, the
     answer says what is stored: the one of the first time may be lost.
     """
-    key = _key(session, granter, request)
+    key = key_of(session, granter, request, request.product_id)
     row = None if key is None else lock(session, granter.entitlements, key)
     if row is None:
         return Outcome()
     user_id = None
-    if row.status == PENDING and request.version == _version(row):
+    if row.status == PENDING and request.version == version_of(row):
         user_id = _linked_user(session, granter, request)
     if user_id is not None:
         _activate(row, user_id, now, newer=False)
-    return _stored(row, request, changed=user_id is not None)
+    return stored(row, request, changed=user_id is not None)
 
 
 def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *, now: datetime) -> Outcome:
@@ -76,15 +87,21 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *,
     Take back what a purchase granted.
 
     One for a purchase never seen leaves a revoked row, so that its grant, arriving late, is stale.
+
+    Raises:
+        UnconfirmedEventError: A sketch peer names no product, and its purchase has no rows yet where the app's own
+            table can't keep that for later.
     """
-    key = _key(session, granter, request)
+    if request.product_id is None:
+        return whole_purchases.revoke(session, granter, request)
+    key = key_of(session, granter, request, request.product_id)
     if key is None:  # what this app's ids can't name was never granted
-        return Outcome(messages=(_message(request, _revoked(request, None, request.version)),))
-    row = lock_or_create(session, granter.entitlements, key, _new_row(granter, request, REVOKED))
-    if newer := request.version > _version(row):
+        return Outcome(messages=(message(request, revoked(request, request.product_id, None, request.version)),))
+    row = lock_or_create(session, granter.entitlements, key, new_row(granter, request, REVOKED))
+    if newer := request.version > version_of(row):
         row.source_version = request.version
-        _move(row, REVOKED, newer=True)
-    return _stored(row, request, changed=newer)
+        move(row, REVOKED, newer=True)
+    return stored(row, request, changed=newer)
 
 
 def has_access(
@@ -130,22 +147,15 @@ def _set(session: Session, granter: Granter, row: Row, request: BundlePurchased,
     if (user_id := _linked_user(session, granter, request)) is not None:
         _activate(row, user_id, now, newer=True)
         return
-    _move(row, PENDING, newer=True)
+    move(row, PENDING, newer=True)
     row.user_id = None
     row.claimed_at = None
 
 
 def _activate(row: Row, user_id: str, now: datetime, *, newer: bool) -> None:
-    _move(row, ACTIVE, newer=newer)
+    move(row, ACTIVE, newer=newer)
     row.user_id = user_id
     row.claimed_at = now
-
-
-def _move(row: Row, status: EntitlementStatus, *, newer: bool) -> None:
-    if not may_become(EntitlementStatus(row.status or ""), status, newer=newer):
-        msg = f"an entitlement that is {row.status} can't become {status} at the same version"
-        raise AssertionError(msg)
-    row.status = status
 
 
 def _same_buyer(row: Row, request: BundlePurchased) -> bool:
@@ -155,52 +165,27 @@ def _same_buyer(row: Row, request: BundlePurchased) -> bool:
 
 
 def _linked_user(session: Session, granter: Granter, request: BundlePurchased) -> str | None:
-    if request.buyer_user_id is None:
+    user_id = _local_user(session, granter, request)
+    if user_id is None:
         return None
-    key = {"linked_app": request.source_app, "linked_user_id": request.buyer_user_id, "active": 1}
-    link = lock(session, granter.links, key, share=True)
-    if link is None:
-        return None
-    value: str | None = stored_id(session, column_of(granter.entitlements, "user_id"), str(link.user_id))
+    value: str | None = stored_id(session, column_of(granter.entitlements, "user_id"), user_id)
     return value
 
 
-def _key(
-    session: Session, granter: Granter, request: BundlePurchased | EntitlementRevoke
-) -> Mapping[str, object] | None:
-    product_id = stored_id(session, column_of(granter.entitlements, "product_id"), request.product_id)
-    if product_id is None:
+def _local_user(session: Session, granter: Granter, request: BundlePurchased) -> str | None:
+    if request.buyer_user_id is not None:
+        key = {"linked_app": request.source_app, "linked_user_id": request.buyer_user_id, "active": 1}
+        link = lock(session, granter.links, key, share=True)
+        return None if link is None else str(link.user_id)
+    named = request.linked_user_id if request.source_app in granter.sketches else None
+    if named is None or granter.users is None or not granter.users.exists(session, named):
         return None
-    return {
-        "source_app": _source(request),
-        "source_purchase_id": request.purchase_id,
-        "product_id": product_id,
-    }
+    return named
 
 
-def _source(request: BundlePurchased | EntitlementRevoke) -> str:
-    # null would be that of the app's own rows
-    if request.source_app is None:
-        raise EventRejectedError("source", f"{request.name} names no sourceApp")
-    return request.source_app
-
-
-def _new_row(
-    granter: Granter, request: BundlePurchased | EntitlementRevoke, status: EntitlementStatus
-) -> Mapping[str, object]:
-    # version 0 is older than any request: the caller decides what becomes of it
-    return {**granter.new_row(request), "status": status, "source_version": 0}
-
-
-def _version(row: Row) -> int:
-    return row.source_version or 0
-
-
-def _stored(row: Row, request: BundlePurchased | EntitlementRevoke, *, changed: bool = False) -> Outcome:
-    return Outcome((primary_key(row),), changed, (_message(request, _answer(row, request)),))
-
-
-def _refused(request: BundlePurchased) -> Outcome:
+def _refused(granter: Granter, request: BundlePurchased) -> Outcome:
+    if request.source_app in granter.sketches:
+        raise UnknownProductError(source_of(request), request.purchase_id, request.product_id)
     failed = EntitlementFailed(
         source_purchase_id=request.purchase_id,
         product_id=request.product_id,
@@ -208,32 +193,4 @@ def _refused(request: BundlePurchased) -> Outcome:
         message="There is no such product here: correct the bundle at the seller, or create the product.",
         version=request.version,
     )
-    return Outcome(messages=(_message(request, failed),))
-
-
-def _answer(row: Row, request: BundlePurchased | EntitlementRevoke) -> EntitlementGranted | EntitlementRevoked:
-    if row.status == REVOKED:
-        return _revoked(request, primary_key(row), _version(row))
-    return EntitlementGranted(
-        source_purchase_id=request.purchase_id,
-        product_id=request.product_id,
-        entitlement_id=primary_key(row),
-        user_id=None if row.user_id is None else str(row.user_id),
-        status="active" if row.status == ACTIVE else "pending",
-        version=_version(row),
-    )
-
-
-def _revoked(
-    request: BundlePurchased | EntitlementRevoke, entitlement_id: str | None, version: int
-) -> EntitlementRevoked:
-    return EntitlementRevoked(
-        source_purchase_id=request.purchase_id,
-        product_id=request.product_id,
-        entitlement_id=entitlement_id,
-        version=version,
-    )
-
-
-def _message(request: BundlePurchased | EntitlementRevoke, event: Event) -> Message:
-    return Message(_source(request), event)
+    return Outcome(messages=(message(request, failed),))

@@ -18,14 +18,13 @@ from crossapp_core.events import LARGEST_INTEGER, EntitlementFailed, Entitlement
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Outcome
 from crossapp_tt.catalog import Component
+from crossapp_tt.operations.messages import is_unsent, message_of
 from crossapp_tt.operations.rows import (
     Row,
     components_of,
     in_order,
-    is_unsent,
     key_of,
     locked_purchase,
-    message_of,
     move,
     next_attempt,
     number,
@@ -57,16 +56,16 @@ def apply(session: Session, seller: Seller, ack: Ack, /, *, now: datetime) -> Ou
     if ack.version > _HIGHEST:
         raise EventRejectedError("state", f"{ack.name} answers version {ack.version}, which nobody ever asked for")
     purchase = locked_purchase(session, seller, ack.source_purchase_id)
-    component = Component(ack.source_app or "", ack.product_id)
+    component = Component(ack.source_app or "", ack.product_id or "")
     row = lock(session, seller.ledger, key_of(ack.source_purchase_id, component))
     if row is None or ack.version > row.version:
         return _state_anew(session, seller, ack, component, purchase, now)
     if ack.version < row.version:
         # perhaps this answer itself has raised the version, and the process died before that was sent
         unsent = rows_of(session, seller, ack.source_purchase_id, locked=False)
-        return Outcome((row.id,), False, tuple(message_of(each) for each in unsent if is_unsent(each)))
+        return Outcome((row.id,), False, tuple(message_of(seller, each) for each in unsent if is_unsent(each)))
     if isinstance(ack, EntitlementFailed):
-        return _failed(row, ack, now)
+        return _failed(seller, row, ack, now)
     return _done(row, ack, now)
 
 
@@ -87,10 +86,10 @@ def _done(row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime)
     return Outcome((row.id,), row.model_dump() != before)
 
 
-def _failed(row: Row, ack: EntitlementFailed, now: datetime) -> Outcome:
+def _failed(seller: Seller, row: Row, ack: EntitlementFailed, now: datetime) -> Outcome:
     if ack.code == USER_GONE and row.desired == Desired.GRANTED:
         number(row, Desired.GRANTED, now=now)
-        return Outcome((row.id,), True, (message_of(row),))
+        return Outcome((row.id,), True, (message_of(seller, row),))
     before = row.model_dump()
     if row.status == SyncStatus.PENDING:
         move(row, SyncStatus.FAILED)
@@ -117,7 +116,7 @@ def _state_anew(
         row.reason = row.reason or ("refunded" if purchase is not None and owned is None else "manual")
     number(row, Desired.GRANTED if component in sold else Desired.REVOKED, now=now, above=ack.version)
     ids = tuple(rows[each].id for each in rows if each in stated)
-    return Outcome(ids, True, tuple(message_of(rows[each]) for each in rows if each in stated))
+    return Outcome(ids, True, tuple(message_of(seller, rows[each]) for each in rows if each in stated))
 
 
 def _is_of_another_app(known: Iterable[Row], ack: Ack) -> bool:

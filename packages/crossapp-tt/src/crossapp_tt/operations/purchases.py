@@ -12,20 +12,19 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from crossapp_core.errors import UnconfirmedEventError
+from crossapp_core.errors import CatalogError, UnconfirmedEventError
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.catalog import Component
+from crossapp_tt.operations.messages import LONGEST_SKETCH_ID, is_unsent, owed, read_sketch_id
 from crossapp_tt.operations.rows import (
     Reason,
     Row,
     components_of,
-    is_unsent,
     key_of,
     locked_purchase,
     move,
     next_attempt,
-    owed,
     row_for,
     rows_of,
     want_granted,
@@ -144,16 +143,33 @@ def _record(
         # The purchase's own lock keeps everybody else away, and each row is locked before it is changed.
         known = rows_of(session, seller, purchase_id, locked=False)
         components = components_of(session, seller, purchase, known)
+        _refuse_long_id(seller, purchase, components)
         rows: Sequence[Row] = [row_for(session, seller, purchase_id, component, now) for component in components]
-        changed = [want_granted(row, purchase, now=now) for row in rows]
+        changed = [want_granted(row, purchase, now=now, above=_taken(seller, row, [*known, *rows])) for row in rows]
     else:
         rows = rows_of(session, seller, purchase_id, locked=True)
         changed = [want_revoked(row, reason, now=now) for row in rows]
-    return Outcome(tuple(row.id for row in rows), any(changed), owed(rows, now=now))
+    return Outcome(tuple(row.id for row in rows), any(changed), owed(seller, rows, now=now))
+
+
+def _refuse_long_id(seller: Seller, purchase: Purchase, components: Sequence[Component]) -> None:
+    for component in components:
+        if component.app in seller.sketches and len(purchase.id) > LONGEST_SKETCH_ID:
+            problem = f"{component.app} is a sketch peer, a purchase's id may have {LONGEST_SKETCH_ID} characters there"
+            raise CatalogError(purchase.product_id, problem)
+
+
+def _taken(seller: Seller, row: Row, siblings: Sequence[Row]) -> int:
+    # a sketch peer's answer may name nothing but the version, which must tell one product from the other then
+    if row.target_app not in seller.sketches:
+        return 0
+    return max(sibling.version for sibling in siblings if sibling.target_app == row.target_app)
 
 
 def _row(session: Session, seller: Seller, message: Message) -> Row | None:
     purchase_id, product_id = (str(getattr(message.event, name)) for name in ("purchase_id", "product_id"))
+    if message.target in seller.sketches:
+        purchase_id, _ = read_sketch_id(purchase_id)
     return lock(session, seller.ledger, key_of(purchase_id, Component(message.target, product_id)))
 
 

@@ -1,21 +1,19 @@
 """
-How a ledger row is found, numbered and put into an event.
+How a ledger row is found and numbered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from sqlalchemy import select
 from sqlmodel import Session
 
 from crossapp_core import addresses
 from crossapp_core.columns import column_of, derived_id, stored_id
-from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.locking import lock_or_create, locking
-from crossapp_core.outcomes import Message
 from crossapp_tt import catalog
 from crossapp_tt.catalog import Component
 from crossapp_tt.ports import Purchase, Seller
@@ -98,7 +96,7 @@ def in_order(components: Iterable[Component]) -> tuple[Component, ...]:
     return tuple(sorted(components, key=lambda component: (component.app, component.product_id)))
 
 
-def want_granted(row: Row, purchase: Purchase, *, now: datetime) -> bool:
+def want_granted(row: Row, purchase: Purchase, *, now: datetime, above: int = 0) -> bool:
     """
     Want a component unlocked for the purchase's buyer; False if just that is wanted already.
     """
@@ -108,7 +106,7 @@ def want_granted(row: Row, purchase: Purchase, *, now: datetime) -> bool:
     row.buyer_user_id, row.buyer_email = user_id, email
     row.bundle_product_id = purchase.product_id
     row.purchased_at = purchase.purchased_at
-    number(row, Desired.GRANTED, now=now)
+    number(row, Desired.GRANTED, now=now, above=above)
     return True
 
 
@@ -155,53 +153,6 @@ def next_attempt(row: Row, now: datetime) -> datetime:
     When to send a row again if it isn't acknowledged until then: after 1 minute, doubling to 6 hours.
     """
     return now + min(_FIRST_RETRY * (1 << min(row.retry_count, 16)), _LAST_RETRY)
-
-
-def owed(rows: Iterable[Row], *, now: datetime) -> tuple[Message, ...]:
-    """
-    The events of those rows that aren't acknowledged.
-
-    One that was accepted before is another attempt: Inngest would drop the same id for 24 hours.
-    """
-    waiting = [row for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED)]
-    for row in waiting:
-        if row.accepted_version == row.version:
-            row.retry_count += 1
-            row.next_attempt_at = next_attempt(row, now)
-    return tuple(message_of(row) for row in waiting)
-
-
-def is_unsent(row: Row) -> bool:
-    """
-    Whether no peer's Inngest has accepted what the row wants now.
-    """
-    return row.status == SyncStatus.PENDING and row.accepted_version < row.version
-
-
-def message_of(row: Row) -> Message:
-    """
-    The event that says what is wanted.
-    """
-    event: BundlePurchased | EntitlementRevoke
-    if row.desired == Desired.GRANTED:
-        event = BundlePurchased(
-            purchase_id=row.purchase_id,
-            product_id=row.target_product_id,
-            buyer_email=row.buyer_email,
-            buyer_user_id=row.buyer_user_id,
-            bundle_product_id=row.bundle_product_id,
-            purchased_at=row.purchased_at,
-            quiet=row.quiet or None,
-            version=row.version,
-        )
-    else:
-        event = EntitlementRevoke(
-            purchase_id=row.purchase_id,
-            product_id=row.target_product_id,
-            reason=cast("Reason", row.reason or "manual"),
-            version=row.version,
-        )
-    return Message(row.target_app, event, row.retry_count)
 
 
 def _buyer(row: Row, purchase: Purchase) -> tuple[str | None, str | None]:

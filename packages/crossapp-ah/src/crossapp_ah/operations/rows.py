@@ -1,0 +1,108 @@
+"""
+How an entitlement's row is found, moved and put into an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from sqlmodel import Session
+
+from crossapp_ah.ports import Granter
+from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementStatus, may_become
+from crossapp_core.columns import column_of, primary_key, stored_id
+from crossapp_core.errors import EventRejectedError
+from crossapp_core.events import BundlePurchased, EntitlementGranted, EntitlementRevoke, EntitlementRevoked, Event
+from crossapp_core.outcomes import Message, Outcome
+
+Row: TypeAlias = CrossAppEntitlementMixin
+Request: TypeAlias = BundlePurchased | EntitlementRevoke
+
+ACTIVE, PENDING, REVOKED = EntitlementStatus.ACTIVE, EntitlementStatus.PENDING, EntitlementStatus.REVOKED
+
+
+def key_of(session: Session, granter: Granter, request: Request, product_id: str) -> Mapping[str, object] | None:
+    """
+    What identifies the row of a request and product, by attribute; None if the app's ids can't name the product.
+    """
+    stored = stored_id(session, column_of(granter.entitlements, "product_id"), product_id)
+    if stored is None:
+        return None
+    return {"source_app": source_of(request), "source_purchase_id": request.purchase_id, "product_id": stored}
+
+
+def source_of(request: Request) -> str:
+    """
+    The app that sold it; null would be that of the app's own rows.
+
+    Raises:
+        EventRejectedError: The request names none.
+    """
+    if request.source_app is None:
+        raise EventRejectedError("source", f"{request.name} names no sourceApp")
+    return request.source_app
+
+
+def new_row(granter: Granter, request: Request, status: EntitlementStatus) -> Mapping[str, object]:
+    """
+    What a new row holds. Version 0 is older than any request: the caller decides what becomes of it.
+    """
+    return {**granter.new_row(request), "status": status, "source_version": 0}
+
+
+def version_of(row: Row) -> int:
+    """
+    The version of its source that a row shows.
+    """
+    return row.source_version or 0
+
+
+def move(row: Row, status: EntitlementStatus, *, newer: bool) -> None:
+    """
+    Change the status of a row as its life cycle allows.
+    """
+    if not may_become(EntitlementStatus(row.status or ""), status, newer=newer):
+        msg = f"an entitlement that is {row.status} can't become {status} at the same version"
+        raise AssertionError(msg)
+    row.status = status
+
+
+def stored(row: Row, request: Request, *, changed: bool = False) -> Outcome:
+    """
+    The outcome that answers with what is stored.
+    """
+    return Outcome((primary_key(row),), changed, (message(request, _answer(row, request)),))
+
+
+def revoked(request: Request, product_id: str | None, entitlement_id: str | None, version: int) -> EntitlementRevoked:
+    """
+    The answer that a product is locked.
+    """
+    return EntitlementRevoked(
+        source_purchase_id=request.purchase_id,
+        product_id=product_id,
+        entitlement_id=entitlement_id,
+        version=version,
+    )
+
+
+def message(request: Request, event: Event) -> Message:
+    """
+    An answer on its way to the seller.
+    """
+    return Message(source_of(request), event)
+
+
+def _answer(row: Row, request: Request) -> EntitlementGranted | EntitlementRevoked:
+    product_id = request.product_id or ""
+    if row.status == REVOKED:
+        return revoked(request, product_id, primary_key(row), version_of(row))
+    return EntitlementGranted(
+        source_purchase_id=request.purchase_id,
+        product_id=product_id,
+        entitlement_id=primary_key(row),
+        user_id=None if row.user_id is None else str(row.user_id),
+        status="active" if row.status == ACTIVE else "pending",
+        version=version_of(row),
+    )

@@ -164,8 +164,8 @@ def school(database: Database, **options: Any) -> School:
     """
     A school with two courses, made by the bridge with *options*.
     """
-    defaults: dict[str, Any] = {"products": ah.TableProducts(SchoolProduct)}
-    bridge = ah.Bridge(CLIENT, database.engine, settings=school_settings(), **(defaults | options))
+    defaults: dict[str, Any] = {"products": ah.TableProducts(SchoolProduct), "settings": school_settings()}
+    bridge = ah.Bridge(CLIENT, database.engine, **(defaults | options))
     made = School(database, bridge.host)
     made.add(SchoolProduct(id=COURSE), SchoolProduct(id="prod_10"))
     return made

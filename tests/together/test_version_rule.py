@@ -16,7 +16,7 @@ from sqlmodel import Session, SQLModel
 
 from crossapp_core.events import BundlePurchased, EntitlementGranted, EntitlementRevoke
 from tests.databases import Database
-from tests.together.exchange import COURSES, LINKS, SHOP, Exchange, Held, check_rest, check_step
+from tests.together.exchange import COURSES, LINKS, SHOP, Exchange, Held, Source, check_rest, check_step
 
 BUYERS = [*LINKS, "shop-eve", None]
 """Two who are linked, one who isn't, and a guest."""
@@ -111,7 +111,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.exchange = in_memory()
-        self.before: dict[tuple[str, str], Held] = {}
+        self.before: dict[Source, Held] = {}
         self.buyers: dict[str, str | None] = {}
 
     @rule(purchase_id=st.sampled_from(PURCHASES), buyer=st.sampled_from(BUYERS), told=st.booleans())

@@ -116,6 +116,8 @@ class Shop:
     database: Database
     bundles: dict[str, object] = field(default_factory=lambda: {BUNDLE: [entry()]})
     purchases: Purchases = field(default_factory=shop_purchases)
+    sketches: frozenset[str] = frozenset()
+    """Those of the granters that are written without this library."""
 
     @property
     def seller(self) -> Seller:
@@ -128,6 +130,7 @@ class Shop:
             purchases=self.purchases,
             bundles=tt.FixedBundles(self.bundles),
             apps=frozenset({SCHOOL, OTHER}),
+            sketches=self.sketches,
         )
 
     def add(self, *rows: object) -> None:

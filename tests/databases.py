@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
@@ -25,6 +26,31 @@ _SERVERS = {
 }
 _SYNC = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
 _ASYNC = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+asyncmy"}
+
+
+@dataclass(frozen=True)
+class Driver:
+    """
+    One way to one of the databases.
+    """
+
+    name: str
+    database: str
+    scheme: str
+    is_async: bool
+
+
+DRIVERS = (
+    Driver("sqlite3", "sqlite", "sqlite", False),
+    Driver("aiosqlite", "sqlite", "sqlite+aiosqlite", True),
+    Driver("psycopg", "postgresql", "postgresql+psycopg", False),
+    Driver("psycopg-async", "postgresql", "postgresql+psycopg", True),
+    Driver("asyncpg", "postgresql", "postgresql+asyncpg", True),
+    Driver("pymysql", "mariadb", "mysql+pymysql", False),
+    Driver("asyncmy", "mariadb", "mysql+asyncmy", True),
+    Driver("aiomysql", "mariadb", "mysql+aiomysql", True),
+)
+"""All that we support."""
 
 
 @dataclass
@@ -51,6 +77,19 @@ class Database:
         """
         engine = create_async_engine(f"{_ASYNC[self.name]}://{self.address}", poolclass=NullPool)
         _hasten(engine.sync_engine)
+        return engine
+
+    def engine_of(self, driver: Driver, **options: Any) -> Engine | AsyncEngine:
+        """
+        Another engine for the same database, on that driver; whoever asks for it disposes of it in its own event loop.
+        """
+        url = f"{driver.scheme}://{self.address}"
+        if driver.is_async:
+            waiting = create_async_engine(url, **options)
+            _hasten(waiting.sync_engine)
+            return waiting
+        engine = create_engine(url, **options)
+        _hasten(engine)
         return engine
 
 

@@ -5,9 +5,10 @@ Taking hold of one row before looking at it, so that two workers can't decide on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Insert, Select, inspect, select
+from sqlalchemy import Column, Insert, Select, Table, func, inspect, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import lazyload
@@ -40,7 +41,8 @@ def lock_or_create(session: Session, model: type[T], key: Mapping[str, object], 
     row = {column.name: getattr(fresh, name) for name, column in _written(model)}
     # a null that is written is neither numbered nor defaulted by the database
     row = {name: value for name, value in row.items() if value is not None}
-    session.execute(_insert_or_nothing(session, model, [column_of(model, name).name for name in key], row))
+    names = tuple(column_of(model, name).name for name in key)
+    session.execute(_insert_or_nothing(table_of(model), names, session.get_bind(model).dialect.name), row)
     locked = lock(session, model, key)
     if locked is None:
         raise NoResultFound
@@ -78,16 +80,20 @@ def _written(model: type[object]) -> Iterator[tuple[str, Column[Any]]]:
                 yield attribute.key, column
 
 
-def _insert_or_nothing(session: Session, model: type[object], key: list[str], row: Mapping[str, Any]) -> Insert:
-    table = table_of(model)
-    match session.get_bind(model).dialect.name:
+@lru_cache
+def _insert_or_nothing(table: Table, key: tuple[str, ...], dialect: str) -> Insert:
+    # the values come as parameters: a statement that holds them takes several times as long
+    match dialect:
         case "mysql" | "mariadb":
             same = {name: table.c[name] for name in key[:1]}
-            return mysql.insert(table).values(row).on_duplicate_key_update(same)
+            return mysql.insert(table).on_duplicate_key_update(same)
         case "postgresql":
-            return postgresql.insert(table).values(row).on_conflict_do_nothing(index_elements=key)
+            # a row that is locked but not written is no conflict for whoever has an older snapshot
+            same = {name: table.c[name] for name in key[:1]}
+            in_snapshot = func.current_setting("transaction_isolation") != "read committed"
+            return postgresql.insert(table).on_conflict_do_update(index_elements=key, set_=same, where=in_snapshot)
         case "sqlite":
-            return sqlite.insert(table).values(row).on_conflict_do_nothing(index_elements=key)
+            return sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
         case other:
             msg = f"{other} is not supported, only PostgreSQL, MariaDB or MySQL, and SQLite"
             raise NotImplementedError(msg)

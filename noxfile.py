@@ -1,5 +1,5 @@
 """
-What developers and the CI run: `nox -s demo`, and likewise `tests`, `lint`, `types`, `docs` and `build`.
+What developers and the CI run: `nox -s demo`, likewise `tests`, `lowest`, `bench`, `lint`, `types`, `docs` and `build`.
 
 Arguments after `--` go on to the tool: `nox -s tests -- tests/tt -k catalog`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,13 +22,14 @@ nox.options.sessions = ["lint", "types", "docs", "tests"]
 
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+IN_PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
 PACKAGES = [ROOT / "packages" / name for name in ("crossapp-core", "crossapp-tt", "crossapp-ah")]
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """
-    Play a purchase and a refund through both example apps, and tell what crossed the bridge.
+    Play a purchase and a refund through both example apps, and tell what crossed the bridge; `-- --flask` for Flask.
     """
     _install(session, "examples")
     session.run("python", "-m", "examples.two_apps.demo", *session.posargs)
@@ -43,8 +45,26 @@ def tests(session: nox.Session) -> None:
         "python",
         "-m",
         "pytest",
-        *(session.posargs or ["-n", "auto", "--maxprocesses", "4", "--cov", "--cov-report=term"]),
+        *(session.posargs or [*IN_PARALLEL, "--cov", "--cov-report=term"]),
     )
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """
+    Run the tests with the lowest versions that the packages' metadata admits.
+    """
+    _install(session, "tests", "examples", "types", pins=_lowest())
+    session.run("python", "-m", "pytest", *(session.posargs or IN_PARALLEL))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """
+    Measure how fast it is, and print the table of docs/reference/speed.md.
+    """
+    _install(session, "tests", "examples")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
@@ -93,10 +113,19 @@ def build(session: nox.Session) -> None:
         session.log(f"{wheel.name} is complete")
 
 
-def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
+def _lowest() -> list[str]:
+    requirements = {
+        requirement
+        for package in PACKAGES
+        for requirement in nox.project.load_toml(package / "pyproject.toml")["project"]["dependencies"]
+    }
+    return sorted(requirement.replace(">=", "==") for requirement in requirements)
+
+
+def _install(session: nox.Session, *groups: str, packages: bool = True, pins: Sequence[str] = ()) -> None:
     # pip takes seconds to find out that nothing is missing, so a file in the environment remembers it
     wanted = [argument for package in PACKAGES if packages for argument in ("--editable", str(package))]
-    wanted += nox.project.dependency_groups(PYPROJECT, *groups)
+    wanted += [*nox.project.dependency_groups(PYPROJECT, *groups), *pins]
     described = [*wanted, *((package / "pyproject.toml").read_text("utf-8") for package in PACKAGES if packages)]
     fingerprint = sha256("\n".join(described).encode()).hexdigest()
     stamp = Path(session.virtualenv.location) / "installed.sha256"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossapp_core import addresses
-from tests.core import strategies
+from crossapp_core.testing import strategies
 
 
 class TestNormalise:

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossapp_core.events import (
+    EVENTS,
     EntitlementRevoked,
     Event,
     UserOAuthLogin,
 )
-from tests.core import strategies
+from crossapp_core.testing import strategies
 from tests.core.samples import full, purchased
 
 
@@ -82,15 +83,15 @@ class TestId:
         assert len(id_) <= 200
         assert re.fullmatch("[A-Za-z0-9_.~%:/-]+", id_)
 
-    @pytest.mark.parametrize("kind", strategies.EVENTS, ids=lambda kind: kind.__name__)
+    @pytest.mark.parametrize("kind", EVENTS.values(), ids=lambda kind: kind.__name__)
     @given(data=st.data())
     def test_differs_with_what_it_is_about(self, kind: type[Event], data: st.DataObject) -> None:
         """
         Two events have one id only if source, component, version and attempt are the same.
         """
         source = data.draw(strategies.app_ids)
-        one = data.draw(strategies.EVENTS[kind]).model_copy(update={"source_app": source})
-        other = data.draw(strategies.EVENTS[kind])
+        one = data.draw(strategies.event(kind)).model_copy(update={"source_app": source})
+        other = data.draw(strategies.event(kind))
         fields = ["source_app", *kind.identity, *({"version"} & set(kind.model_fields))]
         changed = data.draw(st.sets(st.sampled_from(fields), min_size=1))
         other = one.model_copy(update={field: getattr(other, field) for field in changed} | {"source_app": source})

@@ -18,7 +18,8 @@ from crossapp_core.events import (
     BundlePurchased,
     Event,
 )
-from tests.core import strategies
+from crossapp_core.testing import strategies
+from tests.core import json_texts
 from tests.core.samples import NAMES, WIRE, every_kind, full, linked
 
 
@@ -82,7 +83,7 @@ class TestWire:
         """
         An event is the same however the JSON was written on the way, 5 as 5.0 or 5e0 too.
         """
-        text = draw.draw(strategies.rewritten(event.to_wire()))
+        text = draw.draw(json_texts.rewritten(event.to_wire()))
 
         assert type(event).from_wire(json.loads(text)) == event
 

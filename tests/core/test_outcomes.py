@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossapp_core.events import Event
 from crossapp_core.outcomes import Message, Outcome
-from tests.core import strategies
+from crossapp_core.testing import strategies
 from tests.core.samples import purchased
 
 MESSAGE = Message("ai-hero", purchased(buyer_email="ada@example.com"), 2, "e1")

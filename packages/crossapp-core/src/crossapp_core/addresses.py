@@ -17,6 +17,8 @@ _FORBIDDEN = re.compile(r"[\s@\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060
 # What IDNA leaves as it is, which is nearly every domain.
 _PLAIN_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN_DOMAIN = re.compile(rf"{_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*")
+# What is normal already, as nearly every address is: visible ASCII without capitals at a plain domain.
+_NORMAL = re.compile(rf"[!-?\[-~]{{1,{_LONGEST_LOCAL_PART}}}@[a-z0-9]{{1,63}}(?:\.[a-z0-9]{{1,63}})*")
 
 
 def normalise(address: str) -> str:
@@ -28,6 +30,8 @@ def normalise(address: str) -> str:
     Raises:
         ValueError: It is no address; the message doesn't repeat it.
     """
+    if len(address) <= LONGEST and _NORMAL.fullmatch(address):
+        return address
     if len(address) > _LONGEST_RAW:
         raise _too_long(len(address))
     local, _, domain = _folded(address.strip()).rpartition("@")

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-
 from crossapp_core import event_api
 from crossapp_core.apps import Peer
 from crossapp_core.connections import Flavour
@@ -112,15 +110,17 @@ class Delivery:
                 return [refused(self._peer, event.event_id, reason) for event in chunk]
 
     async def _persist(self, chunk: Sequence[Sealed]) -> Verdict:
-        retrying = AsyncRetrying(
-            sleep=self._flavour.sleep,
-            retry=retry_if_result(lambda verdict: isinstance(verdict, Failed) and verdict.again),
-            wait=self._wait,
-            stop=self._stop,
-            retry_error_callback=_verdict,
-        )
-        verdict: Verdict = await retrying(self._attempt, chunk)
-        return verdict
+        longest = _FIRST_PAUSE
+        while True:
+            verdict = await self._attempt(chunk)
+            if not (isinstance(verdict, Failed) and verdict.again):
+                return verdict
+            asked = verdict.error.retry_after or timedelta(0)
+            pause = asked.total_seconds() + self._pacing.jitter(0, longest)
+            if self._pacing.monotonic() + pause >= self._until:
+                return verdict
+            await self._flavour.sleep(pause)
+            longest = min(2 * longest, _LONGEST_PAUSE)
 
     async def _attempt(self, chunk: Sequence[Sealed]) -> Verdict:
         peer, pacing = self._peer, self._pacing
@@ -145,27 +145,12 @@ class Delivery:
             self._quiet[peer.app_id] = pacing.monotonic() + verdict.error.retry_after.total_seconds()
         return verdict
 
-    def _wait(self, state: RetryCallState) -> float:
-        verdict = _verdict(state)
-        asked = verdict.error.retry_after if isinstance(verdict, Failed) else None
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(state.attempt_number - 1, 10))
-        return (asked or timedelta(0)).total_seconds() + self._pacing.jitter(0, longest)
-
-    def _stop(self, state: RetryCallState) -> bool:
-        return self._pacing.monotonic() + state.upcoming_sleep >= self._until
-
 
 def refused(peer: Peer, event_id: str, reason: str) -> SendResult:
     """
     The result of an event that is refused for what it is.
     """
     return SendResult(event_id, None, EventRefusedError(peer.app_id, event_id, reason))
-
-
-def _verdict(state: RetryCallState) -> Verdict:
-    assert state.outcome is not None  # noqa: S101 (tenacity asks after an attempt)
-    verdict: Verdict = state.outcome.result()
-    return verdict
 
 
 def _chunks(events: Sequence[Sealed]) -> Iterator[list[Sealed]]:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
 import orjson
+from pydantic import SecretStr
 
 from crossapp_core.apps import Peer
 from crossapp_core.errors import PeerKeyRefusedError, PeerUnavailableError, SendError
@@ -24,6 +26,7 @@ _LONGEST_REASON = 200
 _LONGEST_WAIT = timedelta(days=1)
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff]+")
 _PRIVATE = re.compile(r"[^\s\"'<>]{1,128}@[^\s\"'<>]{1,254}|eyJ[\w-]+\.[\w-]+\.[\w-]*")  # an e-mail address, a proof
+_HEADERS = {"content-type": "application/json", "user-agent": "crossapp-core"}
 _REPEATABLE = {408, 425, 429}
 _ABOUT_CONTENT = {400, 413, 422}
 
@@ -35,11 +38,18 @@ class HiddenURL(httpx.URL):
     httpx logs the URL of each request, and tracing and error reporters read it off the request.
     """
 
+    @cached_property
+    def shown(self) -> str:
+        """
+        What everyone sees of it.
+        """
+        return str(httpx.URL(self).copy_with(path="/e/**********"))
+
     def __str__(self) -> str:
-        return str(self.copy_with(path="/e/**********"))
+        return self.shown
 
     def __repr__(self) -> str:
-        return f"HiddenURL({str(self)!r})"
+        return f"HiddenURL({self.shown!r})"
 
 
 @dataclass(frozen=True)
@@ -114,10 +124,9 @@ def post(
     if left <= 0:
         return Lost("no time was left for it")
     try:
-        url = HiddenURL(f"{peer.base_url}/e/{quote(peer.event_key.get_secret_value(), safe='')}")
-        headers = {"content-type": "application/json", "user-agent": "crossapp-core"}
-        request = http.build_request("POST", str(url), content=body, headers=headers, timeout=min(timeout, left))
-        request.url = url
+        url = _url(peer.base_url, peer.event_key)
+        request = http.build_request("POST", url, content=body, headers=_HEADERS, timeout=min(timeout, left))
+        request.url = url  # build_request has made a plain one of it
         response = http.send(request, stream=True)
         try:
             content = b""
@@ -127,10 +136,16 @@ def post(
                     break
         finally:
             response.close()
-        return Answer(response.status_code, dict(response.headers), content)
+        return Answer(response.status_code, response.headers, content)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         # UnicodeError: a host name that DNS can't have
         return Lost(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+@lru_cache
+def _url(base_url: str, event_key: SecretStr) -> HiddenURL:
+    # to take it apart takes httpx as long as an event takes to sign
+    return HiddenURL(f"{base_url}/e/{quote(event_key.get_secret_value(), safe='')}")
 
 
 def judge(answer: Answer | Lost, *, peer: Peer, count: int, now: datetime) -> Verdict:

@@ -58,6 +58,9 @@ class Runtime(Generic[H]):
         CrossAppConfigError: A peer's event key is the app's own.
     """
 
+    functions: list[inngest.Function[Any]]
+    """To be served beside the app's own; the adapter makes them."""
+
     def __init__(
         self,
         client: inngest.Inngest,

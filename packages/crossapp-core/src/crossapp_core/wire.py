@@ -45,11 +45,13 @@ APP_ID = r"[a-z0-9][a-z0-9-]{0,63}"
 LONGEST_SENTENCE = 500
 """Characters of a text for people."""
 
+_OURS = "crossapp_core.events"
 _LONGEST_EVENT_ID = 200
 _LONGEST_NAME = 128
 _SURELY_SMALL = LARGEST_DATA // 7  # a character takes up to 6 bytes of JSON, and keys and commas take some
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch  # what needs no percent sign
 _EVENT_NAME = re.compile(r"(?!inngest/)[a-z0-9_.-]+(/[a-z0-9_.-]+)*", re.IGNORECASE | re.ASCII)
 
 
@@ -58,6 +60,12 @@ def _printable(value: str) -> str:
         msg = "must not hold control characters, line breaks or lone surrogates"
         raise ValueError(msg)
     return value
+
+
+def _id(value: str) -> str:
+    if value.isprintable() and " " not in value:
+        return value  # as nearly all are; the rest is looked at more closely
+    return _trimmed(_printable(value))
 
 
 def _trimmed(value: str) -> str:
@@ -72,15 +80,20 @@ def _utc(value: object) -> object:
         value = _read_time(value)
     if not isinstance(value, datetime):
         return value
-    if value.utcoffset() is None:
+    moment = value if value.tzinfo is UTC else _in_utc(value)
+    excess = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - excess) if excess else moment
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
         msg = "needs a time zone: datetime.now(UTC), not datetime.now()"
         raise ValueError(msg)
     try:
-        moment = value.astimezone(UTC)
+        return moment.astimezone(UTC)
     except OverflowError:
         msg = "is out of range in UTC"
         raise ValueError(msg) from None
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _read_time(value: str) -> datetime:
@@ -95,14 +108,13 @@ def iso(moment: datetime) -> str:
     """
     A time as it stands on the wire: UTC, milliseconds, `Z`.
     """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat("T", "milliseconds").removesuffix("+00:00") + "Z"
 
 
 AppId: TypeAlias = Annotated[str, StringConstraints(pattern=rf"^{APP_ID}$")]
 """`total-typescript`, for example."""
-Id: TypeAlias = Annotated[
-    str, StringConstraints(min_length=1, max_length=191), AfterValidator(_printable), AfterValidator(_trimmed)
-]
+Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=191), AfterValidator(_id)]
 """An id of a user, purchase, product or entitlement, as its app writes it."""
 Email: TypeAlias = Annotated[str, AfterValidator(addresses.normalise)]
 """An address; kept normalised."""
@@ -130,9 +142,9 @@ def plain(value: object) -> JSON:
         ValueError: An event can't hold it.
     """
     match value:
-        case None | bool():
+        case str() if value.isascii() or not _SURROGATE.search(value):
             return value
-        case str() if not _SURROGATE.search(value):
+        case None | bool():
             return value
         case list() | tuple():
             return [_plain_item(item) for item in value]
@@ -216,7 +228,8 @@ class Event(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_wire(self) -> Self:
-        # what our own fields hold is plain and bounded, but an app may make events of other fields
+        if type(self).__module__ == _OURS:
+            return self  # each field of ours is plain and bounded; an app may make events of other fields
         data = self.model_dump(mode="json", exclude_none=True)
         for field, value in data.items():
             try:
@@ -243,7 +256,11 @@ class Event(BaseModel):
         """
         The data of the event as it is sent; what is None is left out.
         """
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # what model_dump does, without its many arguments, which take as long again
+        data: dict[str, JSON] = self.__pydantic_serializer__.to_python(
+            self, mode="json", by_alias=True, exclude_none=True
+        )
+        return data
 
     def event_id(self, *, attempt: int = 0, answers: str | None = None) -> str:
         """
@@ -259,11 +276,11 @@ class Event(BaseModel):
         if self.source_app is None:
             msg = "an event's id depends on source_app: set it, or leave the id to the client"
             raise ValueError(msg)
-        parts = [self.source_app, *(_text(getattr(self, field)) for field in self.identity)]
+        parts = [self.source_app, *[_text(getattr(self, field)) for field in self.identity]]
         parts += [f"v{version}"] if (version := getattr(self, "version", None)) else []
         parts += [f"a{attempt}"]
         parts += [self._digest(answers)] if answers is not None else []
-        id_ = ":".join([self.name, *(quote(part, safe="") for part in parts)])
+        id_ = ":".join([self.name, *[part if _UNRESERVED(part) else quote(part, safe="") for part in parts]])
         return id_ if len(id_) <= _LONGEST_EVENT_ID else f"{self.name}:{sha256(id_.encode()).hexdigest()}"
 
     def _digest(self, answers: str) -> str:
@@ -297,6 +314,8 @@ def _check_size(data: Mapping[str, JSON]) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     return iso(value) if isinstance(value, datetime) else str(value)

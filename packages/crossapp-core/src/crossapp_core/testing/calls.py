@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import json
 import math
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 
 import httpx
 
@@ -18,7 +16,6 @@ from crossapp_core.testing.functions import Function
 from crossapp_core.testing.log import ReceivedEvent
 
 _BACKOFF = [timedelta(seconds=30), *(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 40, 60, 120))]
-_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,29 +55,41 @@ async def call(function: Function, *, step: str, body: Mapping[str, object]) -> 
     Call *function*, in this process if its app is known, and tell what came back.
     """
     url = httpx.URL(function.url).copy_set_param("stepId", step)
-    headers = {"content-type": "application/json", "x-inngest-server-kind": "dev"}
-    content = json.dumps(body).encode()
     try:
-        # Without trust_env a proxy of the machine would get what is meant for the app beside us.
-        async with httpx.AsyncClient(transport=_transport(function), trust_env=False, timeout=_TIMEOUT) as client:
-            response = await client.post(url, content=content, headers=headers)
+        response = await function.deployment.request("POST", url, json.dumps(body).encode())
     except Exception as error:  # noqa: BLE001 (whatever the app dies of, its server lives on)
         return Reply.crashed(type(error).__name__, str(error))
     return Reply(response.status_code, response.headers, _content(response))
 
 
 def request_body(
-    function: Function, event: ReceivedEvent, *, run_id: str, attempt: int, step: str, steps: Mapping[str, object]
+    function: Function,
+    event: ReceivedEvent,
+    *,
+    run_id: str,
+    attempt: int,
+    step: str,
+    steps: Mapping[str, object],
+    plan: bool = False,
 ) -> dict[str, object]:
     """
     What a call tells the SDK about the run.
+
+    Args:
+        function: The function.
+        event: What it runs on.
+        run_id: The run.
+        attempt: How often this call was made before.
+        step: The one step to execute; `step` for whatever comes next.
+        steps: What is remembered of those before.
+        plan: Whether the next step is only to be named, to be executed by a call of its own.
     """
     sent = envelope_of(event)
     return {
         "ctx": {
             "attempt": attempt,
             "max_attempts": function.attempts,
-            "disable_immediate_execution": False,
+            "disable_immediate_execution": plan,
             "use_api": False,
             "run_id": run_id,
             "fn_id": function.id,
@@ -131,17 +140,6 @@ def until(iso_date: str) -> timedelta:
     """
     ahead = datetime.fromisoformat(iso_date) - datetime.now(UTC)
     return timedelta(seconds=max(0, math.ceil(ahead.total_seconds())))
-
-
-def _transport(function: Function) -> httpx.AsyncBaseTransport:
-    if function.app is None:
-        return httpx.AsyncHTTPTransport(verify=_tls())
-    return httpx.ASGITransport(app=function.app)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _content(response: httpx.Response) -> object:

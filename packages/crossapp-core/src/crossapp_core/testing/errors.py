@@ -4,13 +4,21 @@ What a test did that LocalInngest can't go along with.
     LocalInngestError
     ├── EventRefusedError (ValueError)
     ├── NeverSettlesError
+    ├── NobodyListensError
     ├── NotRegisteredError
+    ├── NotServedError
+    ├── PeerRejectedError
     └── UnsupportedError (NotImplementedError)
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossapp_core.testing.peers.base import Rejection
 
 
 class LocalInngestError(Exception):
@@ -51,3 +59,34 @@ class NeverSettlesError(LocalInngestError):
     def __init__(self, calls: Counter[str]) -> None:
         busiest = ", ".join(f"{function} ({count} calls)" for function, count in calls.most_common(5))
         super().__init__(f"still not settled after {calls.total() - 1} calls: {busiest}")
+
+
+class NotServedError(LocalInngestError):
+    """
+    An app doesn't serve what its bridge has made.
+    """
+
+    def __init__(self, app_id: str, problems: Sequence[str]) -> None:
+        super().__init__("\n  ".join([f"{app_id} doesn't serve its bridge as it should:", *problems]))
+
+
+class NobodyListensError(LocalInngestError):
+    """
+    An app was to emit an event that starts none of its functions.
+    """
+
+    def __init__(self, app_id: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no function of {app_id} listens to {name!r}, only to {', '.join(known)}: "
+            "is the trigger's name right in the bridge, and in the test?"
+        )
+
+
+class PeerRejectedError(LocalInngestError):
+    """
+    Counterparts have refused what the tested app sent: as a real peer would, without telling the app.
+    """
+
+    def __init__(self, rejected: Sequence[Rejection]) -> None:
+        self.rejected = tuple(rejected)
+        super().__init__("\n".join(map(str, rejected)))

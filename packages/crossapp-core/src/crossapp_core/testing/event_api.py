@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -21,6 +22,13 @@ from crossapp_core.testing.log import Log, ReceivedEvent, RefusedRequest
 
 _WINDOW = timedelta(hours=24)
 _FRESH_MS = 60_000
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    event: ReceivedEvent
+    due: datetime
+    """From when on it may run."""
 
 
 class EventAPI:
@@ -43,6 +51,7 @@ class EventAPI:
         self._faults = faults
         self._start = start
         self._seen: dict[str, datetime] = {}
+        self._held: list[_Arrival] = []
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
@@ -66,52 +75,88 @@ class EventAPI:
 
     def emit(self, name: str, data: Mapping[str, object], id: str | None) -> str:  # noqa: A002
         """
-        Take one event without HTTP and return its internal id.
+        Take one event without HTTP, past all faults, and return its internal id.
 
         Raises:
             EventRefusedError: No Inngest server takes it.
         """
         [item] = items(json.dumps({"name": name, "data": data, "id": id}))
-        return self._store(envelope(0, item), key=None)
+        with self._lock:
+            arrival = self._arrival(envelope(0, item), key=None)
+            self._store(arrival)
+            if not arrival.event.duplicate:
+                self._start(arrival.event, arrival.due)
+        return arrival.event.internal_id
+
+    def release(self) -> None:
+        """
+        Let run what was held back, the newest first.
+        """
+        with self._lock:
+            self._faults.held.clear()
+            now, held = self._clock(), self._held[::-1]
+            self._held.clear()
+            for arrival in held:
+                self._start(arrival.event, max(arrival.due, now))
 
     def _receive(self, body: bytes, key: str) -> Answer:
         ids: list[str] = []
         try:
             # one by one: those before a bad one stay stored
             for position, item in enumerate(items(body)):
-                ids.append(self._store(envelope(position, item), key))
+                ids.append(self._accept(envelope(position, item), key))
         except EventRefusedError as error:
             return Answer.json(400, {"ids": ids or [""], "error": str(error), "status": 400})
         # like a real server, which has one id too many where it stored nothing
         return Answer.json(200, {"ids": ids or [""], "status": 200})
 
-    def _store(self, sent: Envelope, key: str | None) -> str:
+    def _accept(self, sent: Envelope, key: str) -> str:
+        """
+        Take one event into whatever faults there are, and return its internal id.
+        """
         with self._lock:
-            now = self._clock()
-            ts, due = _times(sent.ts, now)
-            event = ReceivedEvent(
-                id=sent.id,
-                internal_id=ulid(now),
-                name=sent.name,
-                data=sent.data,
-                key=key,
-                duplicate=self._repeated(sent.id, now),
-                at=now,
-                ts=ts,
-            )
-            self._log.received.append(event)
-            if not event.duplicate:
-                self._start(event, due)
-            return event.internal_id
+            arrival = self._arrival(sent, key)
+            if not arrival.event.duplicate and self._faults.drops(arrival.event.name):
+                self._log.dropped.append(arrival.event)
+                return arrival.event.internal_id
+            self._store(arrival)
+            if not arrival.event.duplicate:
+                self._deliver(arrival)
+            return arrival.event.internal_id
 
-    def _repeated(self, id: str | None, now: datetime) -> bool:  # noqa: A002
-        if id is None:
-            return False
-        first = self._seen.get(id)
-        if first is not None and now - first < _WINDOW:
-            return True
-        self._seen[id] = now
-        return False
+    def _deliver(self, arrival: _Arrival) -> None:
+        name = arrival.event.name
+        arrival = replace(arrival, due=arrival.due + self._faults.delay(name))
+        for _ in range(self._faults.deliveries(name)):
+            if self._faults.holds(name):
+                self._held.append(arrival)
+            else:
+                self._start(arrival.event, arrival.due)
+
+    def _arrival(self, sent: Envelope, key: str | None) -> _Arrival:
+        now = self._clock()
+        ts, due = _times(sent.ts, now)
+        event = ReceivedEvent(
+            id=sent.id,
+            internal_id=ulid(now),
+            name=sent.name,
+            data=sent.data,
+            key=key,
+            duplicate=self._repeats(sent.id, now),
+            at=now,
+            ts=ts,
+        )
+        return _Arrival(event, due)
+
+    def _store(self, arrival: _Arrival) -> None:
+        event = arrival.event
+        self._log.received.append(event)
+        if event.id is not None and not event.duplicate:
+            self._seen[event.id] = event.at
+
+    def _repeats(self, id: str | None, now: datetime) -> bool:  # noqa: A002
+        first = None if id is None else self._seen.get(id)
+        return first is not None and now - first < _WINDOW
 
 
 def _times(ts: int | None, now: datetime) -> tuple[int, datetime]:

@@ -6,19 +6,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-ASGIApp: TypeAlias = Callable[
-    [
-        MutableMapping[str, object],
-        Callable[[], Awaitable[MutableMapping[str, object]]],
-        Callable[[MutableMapping[str, object]], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
-"""What uvicorn runs: a FastAPI app, for example."""
+from crossapp_core.testing.deployments import Deployment
+from crossapp_core.testing.errors import LocalInngestError
 
 _DEFAULT_RETRIES = 4
 _FAILED_FUNCTION = re.compile(r"event\.data\.function_id == '([^']*)'")
@@ -47,9 +39,8 @@ class Trigger:
         """
         Whether an event runs the function; what can't be decided does, and then says so.
         """
-        named = name.startswith(self.event[:-1]) if self.event.endswith("*") else name == self.event
         wanted = _FAILED_FUNCTION.fullmatch(self.expression or "")
-        return named and (wanted is None or data.get("function_id") == wanted[1])
+        return is_named(name, self.event) and (wanted is None or data.get("function_id") == wanted[1])
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,23 @@ class Function:
     triggers: tuple[Trigger, ...]
     unsupported: str | None
     """What of it we can't do: a run of it is an error, registering it isn't."""
-    app: ASGIApp | None
-    """Where it runs; None if its URL is called over the network."""
+    deployment: Deployment
+    """Where it runs."""
+    crons: tuple[str, ...] = ()
+    """Its timetables."""
+
+    def is_called(self, id: str) -> bool:  # noqa: A002
+        """
+        Whether a test means it by that *id*: the one within its app or the full one.
+        """
+        return id in (self.local_id, self.id)
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """
+    Whether an event's *name* is *pattern*, or begins like it where that ends with an asterisk.
+    """
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 class Functions:
@@ -77,7 +83,7 @@ class Functions:
     def __init__(self) -> None:
         self._by_app: dict[str, list[Function]] = {}
 
-    def register(self, body: bytes, app: ASGIApp | None) -> None:
+    def register(self, body: bytes, deployment: Deployment) -> None:
         """
         Take the registration that an SDK has sent, in place of the app's last one.
 
@@ -86,10 +92,29 @@ class Functions:
         """
         match json.loads(body):
             case {"appname": str(name), "functions": list(entries)} if entries:
-                self._by_app[name] = [_function(name, entry, app) for entry in entries]
+                self._by_app[name] = [_function(name, entry, deployment) for entry in entries]
             case _:
                 msg = "a registration needs appname and functions"
                 raise ValueError(msg)
+
+    def timed(self, function_id: str) -> Function:
+        """
+        The function with a timetable that is called so.
+
+        Raises:
+            LocalInngestError: There is none, or one in more than one app.
+        """
+        timed = [each for functions in self._by_app.values() for each in functions if each.crons]
+        match [each for each in timed if each.is_called(function_id)]:
+            case [function]:
+                return function
+            case []:
+                known = ", ".join(sorted(each.id for each in timed)) or "none"
+                msg = f"no registered function {function_id!r} has a timetable; those that have one: {known}"
+            case several:
+                known = ", ".join(sorted(each.id for each in several))
+                msg = f"{function_id!r} may be any of {known}: use the full id"
+        raise LocalInngestError(msg)
 
     def triggered(self, name: str, data: Mapping[str, object]) -> Iterator[Function]:
         """
@@ -101,7 +126,7 @@ class Functions:
                     yield function
 
 
-def _function(app_id: str, entry: object, app: ASGIApp | None) -> Function:
+def _function(app_id: str, entry: object, deployment: Deployment) -> Function:
     match entry:
         case {"id": str(id_), "triggers": list(raw), "steps": {"step": step}, **options}:
             triggers = tuple(_trigger(item) for item in raw if isinstance(item, dict) and "event" in item)
@@ -112,7 +137,8 @@ def _function(app_id: str, entry: object, app: ASGIApp | None) -> Function:
                 attempts=_retries(step) + 1,
                 triggers=triggers,
                 unsupported=_unsupported(options, triggers),
-                app=app,
+                deployment=deployment,
+                crons=tuple(str(item["cron"]) for item in raw if isinstance(item, dict) and "cron" in item),
             )
     msg = f"not a function: {entry!r:.200}"
     raise ValueError(msg)

@@ -30,6 +30,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     body: bytes
+    authorization: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         url, server = urlsplit(self.path), cast("_Server", self.server)
-        self._send(server.answer(Request(url.path, dict(parse_qsl(url.query)), self._read())))
+        request = Request(url.path, dict(parse_qsl(url.query)), self._read(), self.headers.get("authorization"))
+        self._send(server.answer(request))
 
     def _read(self) -> bytes:
         if self.headers.get("transfer-encoding") != "chunked":

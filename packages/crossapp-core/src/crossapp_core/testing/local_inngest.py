@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
+from contextvars import copy_context
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from crossapp_core.testing.clock import Clock
 from crossapp_core.testing.environment import Environment
@@ -17,6 +18,8 @@ from crossapp_core.testing.errors import LocalInngestError, NeverSettlesError
 from crossapp_core.testing.schedule import Schedule
 
 _WEEK = timedelta(days=7)
+
+T = TypeVar("T")
 
 
 class LocalInngest:
@@ -34,6 +37,9 @@ class LocalInngest:
         self._schedule = Schedule()
         self._environments: dict[str, Environment] = {}
         self._settling = False
+        self._closed = False
+        # With a factory it leaves alone what the thread takes for its current loop, which may be pytest-asyncio's.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +60,7 @@ class LocalInngest:
         if name in self._environments:
             msg = f"there is an environment {name!r} already"
             raise LocalInngestError(msg)
-        environment = Environment(name, keys=_set_of(keys), clock=self.clock, schedule=self._schedule)
+        environment = Environment(name, keys=_set_of(keys), clock=self.clock, schedule=self._schedule, run=self.run)
         self._environments[name] = environment
         return environment
 
@@ -81,18 +87,43 @@ class LocalInngest:
     def settle(self, *, within: timedelta = _WEEK) -> None:
         """
         Do as `asettle` does, in a test without event loop.
+
+        Raises:
+            LocalInngestError: It was called inside an event loop, or after `close`.
         """
-        if _in_event_loop():
-            msg = "settle() was called inside an event loop: await asettle() there"
-            raise LocalInngestError(msg)
-        asyncio.run(self.asettle(within=within))
+        self.run(self.asettle(within=within))
+
+    def run(self, coroutine: Coroutine[object, object, T]) -> T:
+        """
+        Run *coroutine* in the event loop of `settle` and `register`, which is one until `close`.
+
+        For what a test without event loop has to do there: to dispose of an async engine, for example.
+
+        Raises:
+            LocalInngestError: It was called inside another event loop, or after `close`.
+        """
+        problem = self._refusal()
+        if problem is not None:
+            coroutine.close()
+            raise LocalInngestError(problem)
+        # in the context of this call, as asyncio.run has it; a Runner by itself keeps its first one
+        return self._runner.run(coroutine, context=copy_context())
 
     def close(self) -> None:
         """
-        Stop all environments; what is still to be done never happens.
+        Stop all environments and the event loop of `settle`; what is still to be done never happens.
         """
         for environment in self._environments.values():
             environment.close()
+        self._closed = True
+        self._runner.close()
+
+    def _refusal(self) -> str | None:
+        if self._closed:
+            return "this LocalInngest is closed"
+        if _in_event_loop():
+            return "this was called inside an event loop: await asettle() or await aregister() there"
+        return None
 
     async def _settle(self, within: timedelta) -> None:
         until = self.clock() + within

@@ -1,5 +1,5 @@
 """
-What an environment received, ran and lost, for a test to read.
+What an environment received, ran, dropped and lost, for a test to read.
 """
 
 from __future__ import annotations
@@ -85,6 +85,20 @@ class LostAnswer:
     run_id: str
 
 
+@dataclass(frozen=True)
+class Crash:
+    """
+    A death of the app's process, as told by a test.
+    """
+
+    function_id: str
+    run_id: str
+    before: str | None
+    """The step that it was about to begin."""
+    after: str | None
+    """The step that it had done last."""
+
+
 class Log:
     """
     Everything that happened in one environment, oldest first.
@@ -92,8 +106,14 @@ class Log:
 
     def __init__(self) -> None:
         self.received: list[ReceivedEvent] = []
+        """What was sent."""
+        self.internal: list[ReceivedEvent] = []
+        """Inngest's own events: `inngest/function.failed`, and `inngest/scheduled.timer` for each cron that was run."""
         self.refused: list[RefusedRequest] = []
+        self.dropped: list[ReceivedEvent] = []
+        """What was accepted and then, as told by a test, not stored."""
         self.lost: list[LostAnswer] = []
+        self.crashes: list[Crash] = []
         self._runs: dict[str, Run] = {}
 
     @property
@@ -112,9 +132,9 @@ class Log:
 
     def events(self, name: str) -> list[ReceivedEvent]:
         """
-        The events of that *name*, duplicates included.
+        The events of that *name*, duplicates and Inngest's own included.
         """
-        return [event for event in self.received if event.name == name]
+        return [event for event in (*self.received, *self.internal) if event.name == name]
 
     def runs_of(self, function_id: str) -> list[Run]:
         """

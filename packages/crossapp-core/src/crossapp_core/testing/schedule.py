@@ -22,7 +22,7 @@ class Work(Protocol):
     @property
     def label(self) -> str:
         """
-        The function that it is done for.
+        The function, or the callback, that it is done for.
         """
         ...
 

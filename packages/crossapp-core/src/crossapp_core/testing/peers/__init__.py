@@ -1,0 +1,3 @@
+"""
+Built-in counterparts: the other side of the bridge, in memory.
+"""

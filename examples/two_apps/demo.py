@@ -2,12 +2,14 @@
 Plays a sale and a refund between the example apps, and tells what crossed the bridge and what both databases hold:
 
     python -m examples.two_apps.demo
+    python -m examples.two_apps.demo --flask
 
 Both apps run in this process, each with its own database and its own Inngest, which are gone at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import logging
@@ -26,11 +28,9 @@ from crossapp_core.addresses import masked
 from crossapp_core.events import EVENTS
 from crossapp_core.testing import Environment, ReceivedEvent
 from crossapp_tt.models import CrossAppSync
-from examples.two_apps.granter.main import create_app as create_school
-from examples.two_apps.seller.main import create_app as create_shop
 from examples.two_apps.story import Story, wants_colour
 from examples.two_apps.stripe_events import load
-from examples.two_apps.together import MakeApp, Together, started
+from examples.two_apps.together import FASTAPI_SCHOOL, FASTAPI_SHOP, Stack, Together, started
 
 SHOP, SCHOOL = "total-typescript", "ai-hero"
 COURSE = "course_evals"
@@ -177,21 +177,21 @@ class Stage:
         return f"{self._buyers.get(purchase_id, 'somebody')}’s"
 
 
-async def play(story: Story, *, make_shop: MakeApp = create_shop, make_school: MakeApp = create_school) -> bool:
+async def play(story: Story, *, shop: Stack = FASTAPI_SHOP, school: Stack = FASTAPI_SCHOOL) -> bool:
     """
     Play all acts; True if everything came as it should.
 
     Args:
         story: Where it is told.
-        make_shop: Makes the shop.
-        make_school: Makes the school.
+        shop: What the shop is made of.
+        school: What the school is made of.
     """
     story.title("One app sells a bundle, every app in the bundle unlocks.")
-    with TemporaryDirectory() as folder, _opened(folder, "shop") as shop, _opened(folder, "school") as school:
-        urls = [engine.url.set(drivername="sqlite+aiosqlite").render_as_string() for engine in (shop, school)]
+    story.setting(f"{SHOP} is {shop.name}, {SCHOOL} is {school.name}.")
+    with TemporaryDirectory() as folder, _opened(folder, "shop") as sold, _opened(folder, "school") as granted:
         try:
-            async with started(*urls, make_shop=make_shop, make_school=make_school) as both:
-                stage = Stage(both, story, shop, school)
+            async with started((sold.url, granted.url), shop=shop, school=school) as both:
+                stage = Stage(both, story, sold, granted)
                 for act in ACTS:
                     await stage.play(act)
         except Exception as error:  # noqa: BLE001 (whatever it is, a sentence says more than a traceback here)
@@ -214,15 +214,30 @@ def _described(event: ReceivedEvent) -> str:
     return ", ".join(str(detail) for detail in details if detail)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """
     Play on this terminal; the exit code.
+
+    Args:
+        arguments: Those of the command line if None.
     """
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.two_apps.demo",
+        description="Plays a sale and a refund between the example apps, and tells what crossed the bridge.",
+    )
+    parser.add_argument("--flask", action="store_true", help="the shop is the Flask app, with a sync engine")
+    shop = _flask_shop() if parser.parse_args(arguments).flask else FASTAPI_SHOP
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where it isn't UTF-8
     os.environ["no_proxy"] = "*"  # everything is on this machine
     logging.disable()  # what goes wrong is told by the story
-    return 0 if asyncio.run(play(Story(sys.stdout, colour=wants_colour(sys.stdout)))) else 1
+    return 0 if asyncio.run(play(Story(sys.stdout, colour=wants_colour(sys.stdout)), shop=shop)) else 1
+
+
+def _flask_shop() -> Stack:
+    from examples.flask_seller.stack import FLASK_SHOP  # only this needs Flask
+
+    return FLASK_SHOP
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ class Story:
         """
         self._say(self._in(_BOLD, text))
 
+    def setting(self, text: str) -> None:
+        """
+        Where it takes place.
+        """
+        self._say(self._in(_DIM, text))
+
     def chapter(self, text: str) -> None:
         """
         What somebody does.

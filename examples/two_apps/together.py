@@ -6,19 +6,76 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import URL
 
 from crossapp_core.testing import Environment, LocalInngest
+from crossapp_core.testing.deployments import App
 from examples.two_apps import stripe_events
 from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.seller.main import create_app as create_shop
 
-MakeApp: TypeAlias = Callable[[Mapping[str, str]], FastAPI]
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+asyncmy"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """
+    An app, and how people reach it.
+    """
+
+    app: App
+    visitor: Callable[[], httpx.AsyncClient]
+    """Another browser, which has no cookies yet."""
+
+
+Open: TypeAlias = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Site]]
+"""Opens an app that is made from environment variables."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """
+    What one of the apps is made of.
+    """
+
+    name: str
+    drivers: Mapping[str, str]
+    """SQLAlchemy's names of its databases, with the driver that it uses there."""
+    open: Open
+
+    def url(self, database: URL) -> str:
+        """
+        `DATABASE_URL` of the app, for that database.
+        """
+        driver = self.drivers[database.get_backend_name()]
+        return database.set(drivername=driver).render_as_string(hide_password=False)
+
+
+def fastapi(create_app: Callable[[Mapping[str, str]], FastAPI]) -> Stack:
+    """
+    FastAPI with an async engine.
+    """
+
+    @asynccontextmanager
+    async def opened(environ: Mapping[str, str]) -> AsyncIterator[Site]:
+        app = create_app(environ)
+        transport = httpx.ASGITransport(app=app)
+        async with app.router.lifespan_context(app):
+            yield Site(
+                app,
+                lambda: httpx.AsyncClient(transport=transport, base_url="http://app.test", follow_redirects=True),
+            )
+
+    return Stack("FastAPI with an async engine", _DRIVERS, opened)
+
+
+FASTAPI_SHOP, FASTAPI_SCHOOL = fastapi(create_shop), fastapi(create_school)
 
 
 @dataclass(frozen=True)
@@ -64,7 +121,7 @@ class Running:
     One app, running.
     """
 
-    app: FastAPI
+    site: Site
     inngest: Environment
     environ: Mapping[str, str] = field(repr=False)
     client: httpx.AsyncClient
@@ -73,7 +130,7 @@ class Running:
         """
         Another browser, which has no cookies yet.
         """
-        return _client(self.app)
+        return self.site.visitor()
 
 
 @dataclass(frozen=True)
@@ -96,39 +153,32 @@ class Together:
 
 @asynccontextmanager
 async def started(
-    shop_database: str,
-    school_database: str,
-    *,
-    make_shop: MakeApp = create_shop,
-    make_school: MakeApp = create_school,
+    databases: tuple[URL, URL], *, shop: Stack = FASTAPI_SHOP, school: Stack = FASTAPI_SCHOOL
 ) -> AsyncIterator[Together]:
     """
     Both apps with the sample data, registered at an Inngest of their own.
 
     Args:
-        shop_database: `DATABASE_URL` of the shop.
-        school_database: `DATABASE_URL` of the school.
-        make_shop: Makes the shop.
-        make_school: Makes the school.
+        databases: That of the shop and that of the school, whatever the driver.
+        shop: What the shop is made of.
+        school: What the school is made of.
     """
+    stacks = (shop, school)
     async with AsyncExitStack() as stack:
         local = stack.enter_context(LocalInngest())
         keys = [secrets.token_urlsafe(16), secrets.token_urlsafe(16)]
         inngests = [local.environment(name, keys=[key]) for name, key in zip(("shop", "school"), keys, strict=True)]
-        places = [
-            Place(f"http://{inngest.name}.test", database, inngest.url, key)
-            for inngest, database, key in zip(inngests, (shop_database, school_database), keys, strict=True)
-        ]
-        environs = variables(*places)
+        urls = [each.url(database) for each, database in zip(stacks, databases, strict=True)]
+        environs = variables(
+            *(
+                Place(f"http://{inngest.name}.test", url, inngest.url, key)
+                for inngest, url, key in zip(inngests, urls, keys, strict=True)
+            )
+        )
         apps = []
-        for make, inngest, environ in zip((make_shop, make_school), inngests, environs, strict=True):
-            app = make(environ)
-            await stack.enter_async_context(app.router.lifespan_context(app))
-            client = await stack.enter_async_context(_client(app))
-            await inngest.aregister(app)
-            apps.append(Running(app, inngest, environ, client))
+        for each, inngest, environ in zip(stacks, inngests, environs, strict=True):
+            site = await stack.enter_async_context(each.open(environ))
+            client = await stack.enter_async_context(site.visitor())
+            await inngest.aregister(site.app)
+            apps.append(Running(site, inngest, environ, client))
         yield Together(local, *apps)
-
-
-def _client(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://app.test", follow_redirects=True)

@@ -8,9 +8,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from examples.two_apps.together import Together, started
+from examples.flask_seller.stack import FLASK_SHOP
+from examples.two_apps.together import FASTAPI_SHOP, Stack, Together, started
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+asyncmy"}
+SHOPS = {"fastapi": FASTAPI_SHOP, "flask": FLASK_SHOP}
+"""The shop in all its forms."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,18 @@ def engines(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
 
 
 @pytest.fixture
-async def apps(engines: tuple[Engine, Engine]) -> AsyncIterator[Apps]:
+def shop() -> Stack:
+    """
+    What the shop is made of.
+    """
+    return FASTAPI_SHOP
+
+
+@pytest.fixture
+async def apps(engines: tuple[Engine, Engine], shop: Stack) -> AsyncIterator[Apps]:
     """
     Both apps with the sample data.
     """
-    urls = [engine.url.set(drivername=DRIVERS[engine.dialect.name]) for engine in engines]
-    async with started(*(url.render_as_string(hide_password=False) for url in urls)) as both:
+    databases = (engines[0].url, engines[1].url)
+    async with started(databases, shop=shop) as both:
         yield Apps(both, *engines)

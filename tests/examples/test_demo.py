@@ -14,21 +14,26 @@ from fastapi import FastAPI
 from examples.two_apps.demo import play
 from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.story import Story, wants_colour
+from examples.two_apps.together import fastapi
 
 ROOT = Path(__file__).parents[2]
 ESCAPE = "\x1b"
 
 
-@pytest.fixture(scope="module")
-def demo() -> subprocess.CompletedProcess[str]:
-    """
-    The demo, run as a person runs it, into a pipe, on a machine whose proxy reaches nothing.
-    """
-    command = [sys.executable, "-m", "examples.two_apps.demo"]
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "examples.two_apps.demo", *arguments]
     environ = os.environ | {"http_proxy": "http://127.0.0.1:1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, encoding="utf-8", check=False, timeout=60
     )
+
+
+@pytest.fixture(scope="module", params=[[], ["--flask"]], ids=["fastapi", "flask"])
+def demo(request: pytest.FixtureRequest) -> subprocess.CompletedProcess[str]:
+    """
+    The demo, run as a person runs it, into a pipe, on a machine whose proxy reaches nothing.
+    """
+    return run(*request.param)
 
 
 class TestDemo:
@@ -39,6 +44,13 @@ class TestDemo:
         assert (demo.returncode, demo.stderr) == (0, "")
         assert "✗" not in demo.stdout
         assert demo.stdout.endswith("\nAll 12 expectations were met.\n")
+
+    def test_which_shop(self, demo: subprocess.CompletedProcess[str]) -> None:
+        """
+        With --flask the shop is the Flask app, and it says so.
+        """
+        shop = "Flask with a sync engine" if "--flask" in demo.args else "FastAPI with an async engine"
+        assert f"\ntotal-typescript is {shop}, ai-hero is FastAPI with an async engine.\n" in demo.stdout
 
     def test_plain_in_a_pipe(self, demo: subprocess.CompletedProcess[str]) -> None:
         """
@@ -81,6 +93,25 @@ class TestDemo:
         assert versions["CrossAppSync"] == versions["Entitlement"]
 
 
+class TestArguments:
+    def test_help(self) -> None:
+        """
+        With --help it says what it does and how to choose the shop, and plays nothing.
+        """
+        helped = run("--help")
+        assert (helped.returncode, helped.stderr) == (0, "")
+        assert "--flask" in helped.stdout
+        assert "expectations" not in helped.stdout
+
+    def test_unknown_argument(self) -> None:
+        """
+        Another argument is a mistake, and ends with how it is used.
+        """
+        refused = run("--django")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith("usage: python -m examples.two_apps.demo")
+
+
 class TestPlay:
     async def test_broken_expectations(self) -> None:
         """
@@ -91,7 +122,7 @@ class TestPlay:
         def another_secret(environ: Mapping[str, str]) -> FastAPI:
             return create_school({**environ, "CROSS_APP_SECRET": "another secret of just the right length"})
 
-        assert not await play(Story(out, colour=False), make_school=another_secret)
+        assert not await play(Story(out, colour=False), school=fastapi(another_secret))
         end = out.getvalue().split("Not as it should be:")[1]
         assert "handle-bundle-purchase of ai-hero failed: event-rejected: signature" in end
         assert "Ada’s entitlement is missing, not active" in end
@@ -106,7 +137,7 @@ class TestPlay:
         def without_key(environ: Mapping[str, str]) -> FastAPI:
             return create_school({**environ, "TT_INNGEST_EVENT_KEY": ""})
 
-        assert not await play(Story(out, colour=False), make_school=without_key)
+        assert not await play(Story(out, colour=False), school=fastapi(without_key))
         assert "It can’t go on: CrossAppConfigError: 1 problem with the settings of ai-hero" in out.getvalue()
         assert "TT_INNGEST_EVENT_KEY is not set" in out.getvalue()
         assert "Traceback" not in out.getvalue()

@@ -11,8 +11,9 @@ from sqlmodel import Session
 from examples.two_apps.granter.models import Course, User
 from examples.two_apps.seller.models import Product
 from examples.two_apps.stripe_events import load
+from examples.two_apps.together import Stack
 from tests.databases import NAMES, open_database
-from tests.examples.conftest import Apps
+from tests.examples.conftest import SHOPS, Apps
 from tests.examples.rows import entitlements, ledger, purchases
 
 COURSE = "/courses/course_evals"
@@ -20,6 +21,14 @@ SALE, EXPANDED, REFUND = "checkout.session.completed", "checkout.session.complet
 
 
 class TestSaleAndRefund:
+    @pytest.fixture(params=SHOPS.values(), ids=list(SHOPS))
+    def shop(self, request: pytest.FixtureRequest) -> Stack:
+        """
+        The shop in each of its forms.
+        """
+        stack: Stack = request.param
+        return stack
+
     @pytest.fixture(params=NAMES)
     def engines(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
         """

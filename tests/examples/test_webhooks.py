@@ -13,11 +13,21 @@ from sqlmodel import Session
 from examples.two_apps import stripe_events
 from examples.two_apps.seller.models import Product
 from examples.two_apps.stripe_events import load
-from tests.examples.conftest import Apps
+from examples.two_apps.together import Stack
+from tests.examples.conftest import SHOPS, Apps
 from tests.examples.rows import ledger, purchases
 
 SALE, EXPANDED = "checkout.session.completed", "checkout.session.completed.expanded"
 REFUND, PARTIAL = "charge.refunded", "charge.refunded.partial"
+
+
+@pytest.fixture(params=SHOPS.values(), ids=list(SHOPS))
+def shop(request: pytest.FixtureRequest) -> Stack:
+    """
+    The shop in each of its forms.
+    """
+    stack: Stack = request.param
+    return stack
 
 
 def sent(apps: Apps) -> list[tuple[str, object]]:
@@ -168,8 +178,11 @@ class TestSale:
         If the shop's own event can't be sent, Stripe is told to come again, and then it is sent.
         """
         apps.both.shop.inngest.answer_next(401, {"error": "Event key not found", "status": 401})
-        with pytest.raises(Exception, match="Event key not found"):
-            await apps.stripe(load(SALE))
+        try:
+            answer = str((await apps.stripe(load(SALE))).status_code)
+        except Exception as error:  # noqa: BLE001 (where no server is between; Inngest's SDK doesn't export its class)
+            answer = str(error)
+        assert answer in ("500", "Event key not found")
         assert (len(purchases(apps.shop)), sent(apps)) == (1, [])
         await apps.stripe(load(SALE))
         assert [name for name, _ in sent(apps)] == ["purchase/created"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import inngest
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
@@ -18,9 +19,11 @@ from examples.two_apps.seller.models import Product, Purchase, PurchaseStatus
 OWNED = (PurchaseStatus.VALID, PurchaseStatus.RESTRICTED)
 
 
-def make_bridge(client: inngest.Inngest, engine: AsyncEngine, environ: Mapping[str, str], *, dev: bool) -> tt.Bridge:
+def make_bridge(
+    client: inngest.Inngest, engine: Engine | AsyncEngine, environ: Mapping[str, str], *, dev: bool
+) -> tt.Bridge:
     """
-    The bridge to the school.
+    The bridge to the school. An async engine makes its functions async, a sync one sync; nothing else differs.
     """
     return tt.Bridge(
         client,

@@ -23,8 +23,8 @@ def make_client(config: Config) -> inngest.Inngest:
     )
 
 
-async def announce(client: inngest.Inngest, name: str, purchase_id: str) -> None:
+def purchase_event(name: str, purchase_id: str) -> inngest.Event:
     """
-    Send `purchase/created` or `purchase/refunded`, which the bridge waits for; for Inngest a repetition is the same.
+    `purchase/created` or `purchase/refunded`, which the bridge waits for; for Inngest a repetition is the same.
     """
-    await client.send(inngest.Event(name=name, id=f"{name}:{purchase_id}", data={"purchaseId": purchase_id}))
+    return inngest.Event(name=name, id=f"{name}:{purchase_id}", data={"purchaseId": purchase_id})

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import inngest.fast_api
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from examples.two_apps.seller import pages, sample, webhooks
 from examples.two_apps.seller.config import Config
@@ -34,9 +35,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with bridge.lifespan(app):
-            await create_tables(engine)
+            async with engine.begin() as connection:
+                await connection.run_sync(create_tables)
             if config.sample_data:
-                await sample.fill(engine)
+                async with AsyncSession(engine) as session, session.begin():
+                    await session.run_sync(sample.fill)
             yield
         await engine.dispose()
 

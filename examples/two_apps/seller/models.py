@@ -5,8 +5,7 @@ The shop's own tables. Those of the bridge stand beside them in the same databas
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, DateTime
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import JSON, Connection, DateTime
 from sqlmodel import Field, SQLModel
 
 import crossapp_tt.models as crossapp
@@ -80,11 +79,10 @@ _MODELS: list[type[SQLModel]] = [
 ]
 
 
-async def create_tables(engine: AsyncEngine) -> None:
+def create_tables(connection: Connection) -> None:
     """
     Make the tables that aren't there yet; a real app has migrations instead.
     """
     # only ours: in the demo, another app's tables are in the same process
     tables = [SQLModel.metadata.tables[str(model.__tablename__)] for model in _MODELS]
-    async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: SQLModel.metadata.create_all(sync, tables=tables))
+    SQLModel.metadata.create_all(connection, tables=tables)

@@ -1,5 +1,7 @@
 """
-What the shop writes down when Stripe says that something was paid, or paid back.
+What the shop writes down when Stripe says that something was paid, or paid back, in the caller's transaction.
+
+Like the bridge's own, these functions take a plain session: an async app calls them by `AsyncSession.run_sync`.
 """
 
 from __future__ import annotations
@@ -8,9 +10,8 @@ import logging
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
 from sqlmodel import col, or_, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 import crossapp_tt as tt
 from crossapp_core import CatalogError
@@ -27,7 +28,7 @@ class NotHereError(Exception):
     """
 
 
-async def record_sale(engine: AsyncEngine, bridge: tt.Bridge, paid: CheckoutSession) -> str | None:
+def record_sale(session: Session, bridge: tt.Bridge, paid: CheckoutSession) -> str | None:
     """
     Write down a paid checkout, and what the other apps owe its buyer; the purchase's id, or None if it isn't ours.
 
@@ -39,44 +40,40 @@ async def record_sale(engine: AsyncEngine, bridge: tt.Bridge, paid: CheckoutSess
     sold = paid.product
     if sold is None:
         return None
-    async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-        query = select(Purchase).where(Purchase.checkout_session_id == paid.id)
-        purchase = (await session.exec(query)).first() or await _new_purchase(session, paid, sold)
-        await _record(session, bridge, purchase)
-    return purchase.id
+    query = select(Purchase).where(Purchase.checkout_session_id == paid.id)
+    purchase = session.scalars(query).first() or _new_purchase(session, paid, sold)
+    return _recorded(session, bridge, purchase)
 
 
-async def record_refund(engine: AsyncEngine, bridge: tt.Bridge, charge: Charge) -> str | None:
+def record_refund(session: Session, bridge: tt.Bridge, charge: Charge) -> str | None:
     """
     Write down a refund; the purchase's id, or None if the buyer keeps what was bought or bought it elsewhere.
 
     Raises:
         NotHereError: There is no such purchase; Stripe's events come in any order.
     """
-    async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-        paid_by = [col(Purchase.charge_id) == charge.id]
-        if charge.payment_intent is not None:
-            paid_by.append(col(Purchase.payment_intent_id) == charge.payment_intent)
-        purchase = (await session.exec(select(Purchase).where(or_(*paid_by)).with_for_update())).first()
-        if purchase is None:
-            if "productId" not in charge.metadata:
-                return None
-            msg = f"no purchase was paid by {charge.id}"
-            raise NotHereError(msg)
-        purchase.charge_id = charge.id
-        if not charge.refunded:
+    paid_by = [col(Purchase.charge_id) == charge.id]
+    if charge.payment_intent is not None:
+        paid_by.append(col(Purchase.payment_intent_id) == charge.payment_intent)
+    purchase = session.scalars(select(Purchase).where(or_(*paid_by)).with_for_update()).first()
+    if purchase is None:
+        if "productId" not in charge.metadata:
             return None
-        purchase.status = PurchaseStatus.REFUNDED
-        await _record(session, bridge, purchase)
-    return purchase.id
+        msg = f"no purchase was paid by {charge.id}"
+        raise NotHereError(msg)
+    purchase.charge_id = charge.id
+    if not charge.refunded:
+        return None
+    purchase.status = PurchaseStatus.REFUNDED
+    return _recorded(session, bridge, purchase)
 
 
-async def _new_purchase(session: AsyncSession, paid: CheckoutSession, sold: StripeProduct) -> Purchase:
-    product = await session.get(Product, sold.id)
+def _new_purchase(session: Session, paid: CheckoutSession, sold: StripeProduct) -> Purchase:
+    product = session.get(Product, sold.id)
     if product is None:
         msg = f"no product {sold.id}"
         raise NotHereError(msg)
-    buyer = await session.get(User, paid.client_reference_id) if paid.client_reference_id else None
+    buyer = session.get(User, paid.client_reference_id) if paid.client_reference_id else None
     purchase = Purchase(
         id=f"pur_{uuid4().hex}",
         user_id=buyer.id if buyer else None,
@@ -93,13 +90,14 @@ async def _new_purchase(session: AsyncSession, paid: CheckoutSession, sold: Stri
     return purchase
 
 
-async def _record(session: AsyncSession, bridge: tt.Bridge, purchase: Purchase) -> None:
+def _recorded(session: Session, bridge: tt.Bridge, purchase: Purchase) -> str:
     # In the same transaction, so that no sale and no refund can be lost between the shop and the bridge.
-    await session.flush()
+    session.flush()
     try:
-        await session.run_sync(bridge.record, purchase.id)
+        bridge.record(session, purchase.id)
     except CatalogError as error:
         # The money is here, so the sale stands. Without a copy of what was sold, the bridge's function looks at the
         # product, again and again, until somebody has corrected it.
         log.error("%s", error)
         purchase.product_metadata = None
+    return purchase.id

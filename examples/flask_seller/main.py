@@ -1,0 +1,55 @@
+"""
+The shop once more, a complete Flask app:
+
+    flask --app examples.flask_seller.main run --port 8001
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import inngest.flask
+from flask import Flask
+from sqlalchemy import create_engine
+from sqlmodel import Session
+
+from examples.flask_seller import pages, webhooks
+from examples.flask_seller.config import Config
+from examples.two_apps.seller import sample
+from examples.two_apps.seller.crossapp import make_bridge
+from examples.two_apps.seller.inngest_client import make_client
+from examples.two_apps.seller.models import create_tables
+
+
+def create_app(environ: Mapping[str, str] | None = None) -> Flask:
+    """
+    Make the app from its environment variables, `os.environ` if None.
+    """
+    variables = os.environ if environ is None else environ
+    config = Config.model_validate(dict(variables))
+    engine = create_engine(config.database_url)
+    client = make_client(config)
+    bridge = make_bridge(client, engine, variables, dev=config.dev)
+    with engine.begin() as connection:
+        create_tables(connection)
+    if config.sample_data:
+        with Session(engine) as session, session.begin():
+            sample.fill(session)
+
+    app = Flask(__name__)
+    inngest.flask.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)
+    app.register_blueprint(webhooks.blueprint(engine, bridge, client, config.stripe_webhook_secret))
+    app.register_blueprint(pages.blueprint(engine))
+    app.extensions["shop"] = (bridge.client.close, engine.dispose)
+    return app
+
+
+def close(app: Flask) -> None:
+    """
+    Close the app's connections, to the school and to the database.
+
+    WSGI has no lifespan, and a server's process closes them by its end, so this is for tests.
+    """
+    for each in app.extensions["shop"]:
+        each()

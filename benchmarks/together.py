@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from benchmarks.idle import CREATED, Idle
 from benchmarks.measuring import OURS, Effort, Line, Note, Sample, race, repeat_async, shown
 from crossapp_core.testing import LocalInngest
-from tests.databases import Database, open_database
+from tests.databases import Database, open_database, write_lazily
 from tests.together.world import ADA, World
 
 IDLE = "functions that do nothing"
@@ -37,7 +36,7 @@ class Pooled(Database):
         """
         engine = create_async_engine(self.engine.url.set(drivername="sqlite+aiosqlite"))
         # as in the tests, nothing waits for the disk
-        event.listen(engine.sync_engine, "connect", lambda made, _: made.execute("PRAGMA synchronous=OFF").close())
+        write_lazily(engine.sync_engine)
         return engine
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import Session, SQLModel
@@ -76,7 +77,7 @@ class Database:
         Another engine for the same database; each connection is closed after use, so it may see many event loops.
         """
         engine = create_async_engine(f"{_ASYNC[self.name]}://{self.address}", poolclass=NullPool)
-        _hasten(engine.sync_engine)
+        write_lazily(engine.sync_engine)
         return engine
 
     def engine_of(self, driver: Driver, **options: Any) -> Engine | AsyncEngine:
@@ -86,10 +87,10 @@ class Database:
         url = f"{driver.scheme}://{self.address}"
         if driver.is_async:
             waiting = create_async_engine(url, **options)
-            _hasten(waiting.sync_engine)
+            write_lazily(waiting.sync_engine)
             return waiting
         engine = create_engine(url, **options)
-        _hasten(engine)
+        write_lazily(engine)
         return engine
 
 
@@ -102,7 +103,7 @@ def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Databas
     """
     address = f"/{folder}/{suffix or 'test'}.db" if name == "sqlite" else _create(name, f"{os.getpid()}{suffix}")
     engine = create_engine(f"{_SYNC[name]}://{address}")
-    _hasten(engine)
+    write_lazily(engine)
     try:
         SQLModel.metadata.create_all(engine)
         _empty(engine)
@@ -141,10 +142,18 @@ def _execute(url: URL, *statements: str) -> None:
             connection.execute(text(statement))
 
 
-def _hasten(engine: Engine) -> None:
+def write_lazily(engine: Engine) -> None:
+    """
+    Have SQLite not wait for the disk: what a test wrote need not outlive a power cut.
+    """
     if engine.dialect.name == "sqlite":
-        # what a test wrote need not outlive a power cut
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close())
+        event.listen(engine, "connect", _ask_for_no_sync)
+
+
+def _ask_for_no_sync(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.close()
 
 
 def _empty(engine: Engine) -> None:

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlmodel import Session
 
 from crossapp_ah.operations import entitlements
@@ -23,6 +24,8 @@ from tests.hosts import NOW, ShopPurchase
 from tests.races.stacks import Stack
 from tests.races.workers import Work, Worker, race
 from tests.tt.shop import BUNDLE, FIRST, Shop, granted
+
+pytestmark = pytest.mark.no_cover  # tracing each line would make a race another one, and take many minutes
 
 ROUNDS = 200
 PURCHASES = [f"pur_{number:03}" for number in range(ROUNDS)]

@@ -29,6 +29,8 @@ from tests.races.stacks import USUAL, Stack
 from tests.races.workers import Worker
 from tests.tt.shop import BUNDLE, FIRST, Shop, granted
 
+pytestmark = pytest.mark.no_cover  # what is tried at each statement takes long enough without tracing
+
 _POSTGRESQL = "DO $$ BEGIN RAISE EXCEPTION 'disturbed' USING ERRCODE = '{}'; END $$"
 _MARIADB = "SIGNAL SQLSTATE '{}' SET MYSQL_ERRNO = {}, MESSAGE_TEXT = 'disturbed'"
 

@@ -334,10 +334,10 @@ class TestListener:
         No answer waits for the other side's delayed acknowledgement, which would take 40 ms each.
         """
         start = time.perf_counter()
-        for _ in range(25):
+        for _ in range(100):
             await api.post("/e/k", json={"name": "a/b"})
 
-        assert time.perf_counter() - start < 0.5
+        assert time.perf_counter() - start < 2.5
 
     def test_closes_idle_connections(self) -> None:
         """

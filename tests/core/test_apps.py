@@ -48,6 +48,26 @@ class TestFromEnv:
         )
         assert settings.dev
 
+    def test_sketch_peer(self) -> None:
+        """
+        A peer without this library is marked, and needs no secret.
+        """
+        environ = {"AI_HERO_INNGEST_EVENT_KEY": KEY}
+        peers = {"ai-hero": "AI_HERO"}
+        settings = Settings.from_env("total-typescript", peers=peers, sketch=["ai-hero"], environ=environ)
+
+        assert settings.sketches == {"ai-hero"}
+        assert not settings.peer("ai-hero").is_signing
+        assert Settings.from_env("total-typescript", peers=peers, environ=ENVIRON).sketches == set()
+
+    @pytest.mark.parametrize("sketch", [["other"], "ai-hero"])
+    def test_sketch_peer_that_is_none(self, sketch: str | list[str]) -> None:
+        """
+        What is marked must be one of the peers, in a list.
+        """
+        with pytest.raises(CrossAppConfigError, match="sketch must list ids of peers, like"):
+            Settings.from_env("total-typescript", peers={"ai-hero": "AI_HERO"}, sketch=sketch, environ=ENVIRON)
+
     def test_several_peers(self) -> None:
         """
         With several peers each has a secret of its own.

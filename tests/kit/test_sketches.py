@@ -177,3 +177,30 @@ class TestWithApps:
             crossapp.settle()
             assert [row.status for row in school.entitlements if row.product_id] == ["revoked"]
             assert [row.status for row in shop.ledger] == ["revoked"]
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("entitlement/failed", "event: entitlement/failed came from ai-hero, a sketch peer, which sends none"),
+            ("entitlement/granted", "schema: the data of entitlement/granted: entitlementId: Field required"),
+        ],
+    )
+    def test_answer_that_is_none(self, crossapp: Kit, tmp_path: Path, name: str, reason: str) -> None:
+        """
+        An answer that says too little, or that a sketch granter doesn't know, is refused and changes nothing.
+        """
+        with open_database("sqlite", tmp_path) as database:
+            shop = open_shop(database, sketch=True)
+            seller = crossapp.app(shop.app, shop.bridge)
+            crossapp.peer(SCHOOL, sketch=True)
+            seller.emit("purchase/created", {"purchaseId": shop.buy()})
+            crossapp.settle()
+            before = shop.row.model_dump()
+
+            seller.environment.emit(name, {"sourcePurchaseId": f"p1~{shop.row.version}"})
+            crossapp.settle()
+
+            [failed] = seller.log.failures
+            assert failed.error is not None
+            assert failed.error.message.endswith(reason)
+            assert shop.row.model_dump() == before

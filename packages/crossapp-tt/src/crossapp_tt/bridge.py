@@ -113,4 +113,8 @@ def _problems_of(ledger: type[CrossAppSyncBase]) -> Iterator[str]:
 
 
 def _holds_text(ledger: type[CrossAppSyncBase], name: str) -> bool:
-    return column_of(ledger, name).type.python_type in (str, object)  # object: a type like SQLModel's own for text
+    kind = column_of(ledger, name).type
+    try:
+        return kind.python_type in (str, object)
+    except NotImplementedError:  # as SQLModel's own type for text has it, or object above, by SQLAlchemy's version
+        return True

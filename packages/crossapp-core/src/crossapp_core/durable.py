@@ -109,6 +109,14 @@ def _functions_of(client: inngest.Inngest, *, without: str) -> _Functions:
     return made
 
 
+def async_under_wsgi() -> CrossAppConfigError:
+    """
+    Why an async engine is refused in a WSGI app.
+    """
+    problem = "an async engine can't serve a WSGI app (Flask, for example): give the bridge a sync engine"
+    return CrossAppConfigError("the app that serves the functions", [problem])
+
+
 class _NotUnderWSGI(inngest.Middleware):
     """
     Keeps an async function from running in an app that has another event loop for each request: the connections of its
@@ -117,8 +125,7 @@ class _NotUnderWSGI(inngest.Middleware):
 
     async def transform_input(self, ctx: object, function: object, steps: object) -> None:
         if hasattr(self.raw_request, "environ"):
-            problem = "an async engine can't serve a WSGI app (Flask, for example): give the bridge a sync engine"
-            raise CrossAppConfigError("the app that serves the functions", [problem])
+            raise async_under_wsgi()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from crossapp_core.apps import Peer, Settings
-from crossapp_core.errors import CrossAppConfigError
+from crossapp_core.durable import async_under_wsgi
 from crossapp_core.runtime import Runtime
 from crossapp_core.testing import serving
 from crossapp_core.testing.clock import Clock
@@ -255,8 +255,7 @@ class Kit:
             msg = f"{bridges[0].settings.app_id} is part of this test already: name its bridges in one call of app()"
             raise LocalInngestError(msg)
         if is_wsgi(app) and any(bridge.database.is_async for bridge in bridges):
-            problem = "an async engine can't serve a WSGI app (Flask, for example): give the bridge a sync engine"
-            raise CrossAppConfigError("the app that serves the functions", [problem])
+            raise async_under_wsgi()
 
     def _check_peer(self, app_id: str, sides: list[Peer], *, sketch: bool) -> None:
         if not self._apps:

@@ -30,6 +30,7 @@ from crossapp_tt.operations.rows import (
     number,
     row_for,
     rows_of,
+    settle,
     want_granted,
 )
 from crossapp_tt.ports import Purchase, Seller
@@ -75,11 +76,7 @@ def _done(row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime)
         detail = f"{ack.name} answers version {ack.version} of {row.id}, which wants it {row.desired}"
         raise EventRejectedError("state", detail)
     before = row.model_dump()
-    status = SyncStatus.SYNCED if granted else SyncStatus.REVOKED
-    if row.status != status:
-        move(row, status)
-        row.synced_at, row.revoked_at = (now, None) if granted else (row.synced_at, now)
-        row.next_attempt_at = row.error_code = row.error_message = None
+    settle(row, SyncStatus.SYNCED if granted else SyncStatus.REVOKED, now=now)
     row.target_entitlement_id = ack.entitlement_id or row.target_entitlement_id
     if isinstance(ack, EntitlementGranted):
         row.target_user_id = ack.user_id or row.target_user_id

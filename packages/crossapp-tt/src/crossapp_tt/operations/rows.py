@@ -148,6 +148,17 @@ def move(row: Row, status: SyncStatus, *, newer: bool = False) -> None:
     row.status = status
 
 
+def settle(row: Row, status: SyncStatus, *, now: datetime) -> None:
+    """
+    Write down that what a row wants was acknowledged, unless that is known; nothing is owed then.
+    """
+    if row.status == status:
+        return
+    move(row, status)
+    row.synced_at, row.revoked_at = (now, None) if status == SyncStatus.SYNCED else (row.synced_at, now)
+    row.next_attempt_at = row.error_code = row.error_message = None
+
+
 def next_attempt(row: Row, now: datetime) -> datetime:
     """
     When to send a row again if it isn't acknowledged until then: after 1 minute, doubling to 6 hours.

@@ -16,7 +16,7 @@ from sqlmodel import Session
 from crossapp_core.errors import EventRejectedError
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.operations.messages import message_of, owed, read_sketch_id, revocation, sketch_id
-from crossapp_tt.operations.rows import Row, locked_purchase, move, number, rows_of
+from crossapp_tt.operations.rows import Row, locked_purchase, number, rows_of, settle
 from crossapp_tt.ports import Seller
 from crossapp_tt.tables import Desired, SyncStatus
 
@@ -66,7 +66,7 @@ def _granted(seller: Seller, row: Row, answer: Answer, now: datetime) -> tuple[M
     row.target_entitlement_id = answer.entitlement_id
     row.target_user_id = answer.user_id or row.target_user_id
     if row.desired == Desired.GRANTED and row.grant_version == row.version:
-        _settle(row, SyncStatus.SYNCED, now)
+        settle(row, SyncStatus.SYNCED, now=now)
         return ()
     return owed(seller, [row], now=now)
 
@@ -75,7 +75,7 @@ def _revoked(seller: Seller, row: Row, now: datetime, *, above: int) -> tuple[Me
     contradicts = row.desired == Desired.GRANTED and row.grant_version == row.version
     row.grant_version = 0
     if row.desired == Desired.REVOKED:
-        _settle(row, SyncStatus.REVOKED, now)
+        settle(row, SyncStatus.REVOKED, now=now)
         return ()
     if contradicts:  # it is wanted, and a sketch peer opens nothing again that it has locked
         number(row, Desired.GRANTED, now=now, above=above)
@@ -92,14 +92,6 @@ def _of_older_grant(seller: Seller, row: Row, answer: Answer, version: int, now:
     row.grant_version, row.target_entitlement_id = version, answer.entitlement_id
     number(row, Desired.REVOKED, now=now)
     return (message_of(seller, row),)
-
-
-def _settle(row: Row, status: SyncStatus, now: datetime) -> None:
-    if row.status == status:
-        return
-    move(row, status)
-    row.synced_at, row.revoked_at = (now, None) if status == SyncStatus.SYNCED else (row.synced_at, now)
-    row.next_attempt_at = row.error_code = row.error_message = None
 
 
 def _meant(rows: Sequence[Row], answer: Answer, version: int) -> Row | None:

@@ -4,7 +4,7 @@ The kinds of columns that our tables are made of, the same in SQLite, PostgreSQL
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2s, sha256
 from typing import Any, TypeAlias
@@ -15,17 +15,20 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    FromClause,
     Index,
     Integer,
+    SelectBase,
     SmallInteger,
     String,
     Table,
     UniqueConstraint,
     Uuid,
+    select,
     text,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -122,6 +125,34 @@ def table_of(model: type[object]) -> Table:
     """
     table: Table = _mapper(model).local_table
     return table
+
+
+def as_column(given: object) -> Any:
+    """
+    What stands for a column in a statement: that of an attribute, the one value of a subquery, or what is given.
+    """
+    if isinstance(given, SelectBase):
+        return given.scalar_subquery()
+    return given.property.columns[0] if isinstance(given, InstrumentedAttribute) else given
+
+
+def named_columns(model: type[object], names: Sequence[str]) -> list[Column[Any]]:
+    """
+    Those columns of a table class that have one of the names, in the order of the names.
+    """
+    columns = {column.name: column for column in table_of(model).columns}
+    return [columns[name] for name in names if name in columns]
+
+
+def foreign_columns(table: FromClause, columns: Mapping[str, Any]) -> Iterator[str]:
+    """
+    Tell of columns that stand in another table: beside the rows of *table*, each would come with each.
+    """
+    for name, column in columns.items():
+        others = [] if column is None else select(column).get_final_froms()
+        for other in others:
+            if other is not table:
+                yield f"{name} stands in the table {getattr(other, 'name', other)}: give a scalar subquery for it"
 
 
 def primary_key(row: object) -> str:

@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, SelectBase, null, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, null, select
 from sqlmodel import Session
 
-from crossapp_core.columns import host_value, stored_id, table_of
+from crossapp_core.columns import as_column, foreign_columns, host_value, named_columns, stored_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_tt.ports import Purchase
 
@@ -76,7 +75,8 @@ class TablePurchases:
             "bundle_products": bundle_products,
         }
         self._columns = {name: _find(model, name, value) for name, value in given.items()}
-        problems = [*_missing(model, self._columns), *_foreign(table_of(model), {**self._columns, "owned": owned})]
+        foreign = foreign_columns(table_of(model), {**self._columns, "owned": owned})
+        problems = [*_missing(model, self._columns), *foreign]
         if problems:
             raise CrossAppConfigError(self._name, problems)
         self._id: Column[Any] = self._columns["id"]
@@ -150,11 +150,11 @@ class StripeMetadata:
     """
 
     def __init__(self, column: object, *, id: object = None) -> None:  # noqa: A002
-        self._column: Any = _as_column(column)
-        self._id: Any = _single_key(self._column) if id is None else _as_column(id)
+        self._column: Any = as_column(column)
+        self._id: Any = _single_key(self._column) if id is None else as_column(id)
         problems = ["no table with a single primary key: name the column of the products' ids, id=…"]
         if self._id is not None:
-            problems = list(_foreign(self._id.table, {"the metadata": self._column}))
+            problems = list(foreign_columns(self._id.table, {"the metadata": self._column}))
         if problems:
             raise CrossAppConfigError(f"StripeMetadata({column})", problems)
 
@@ -186,9 +186,8 @@ class FixedBundles:
 
 def _find(model: type[object], name: str, given: object) -> Any:
     if given is not None:
-        return _as_column(given)
-    columns = {column.name: column for column in table_of(model).columns}
-    found = [columns[candidate] for candidate in _NAMES[name] if candidate in columns]
+        return as_column(given)
+    found = named_columns(model, _NAMES[name])
     if name == "purchased_at":
         found = [column for column in found if _holds_times(column)]
     return found[0] if found else None
@@ -202,15 +201,6 @@ def _missing(model: type[object], columns: Mapping[str, Any]) -> Iterator[str]:
         yield f"nothing says who the buyer is: name a column, user_id={model.__name__}.… or email=…"
     if columns["purchased_at"] is not None and not _holds_times(columns["purchased_at"]):
         yield "purchased_at holds no times: name a column that does, or none"
-
-
-def _foreign(table: FromClause, columns: Mapping[str, Any]) -> Iterator[str]:
-    # beside the purchase's own table it would be a second one, each row with each
-    for name, column in columns.items():
-        others = [] if column is None else select(column).get_final_froms()
-        for other in others:
-            if other is not table:
-                yield f"{name} stands in the table {getattr(other, 'name', other)}: give a scalar subquery for it"
 
 
 def _holds_times(column: ColumnElement[Any]) -> bool:
@@ -231,12 +221,6 @@ def _decoded(text: str) -> object:
     except (ValueError, RecursionError):
         return text  # the catalogue says what is wrong with it
     return content if isinstance(content, dict) else text
-
-
-def _as_column(given: object) -> Any:
-    if isinstance(given, SelectBase):
-        return given.scalar_subquery()
-    return given.property.columns[0] if isinstance(given, InstrumentedAttribute) else given
 
 
 def _purchase(row: Any) -> Purchase:

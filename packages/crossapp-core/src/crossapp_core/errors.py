@@ -8,6 +8,8 @@ Everything that goes wrong here, as one tree.
     ├── UnconfirmedEventError              the app's own event says what its database doesn't say (yet)
     ├── UnknownProductError                a sketch peer sold a product that there isn't
     ├── CatalogError (ValueError)          a product's bundleProducts can't be read
+    ├── LinkTokenError                     a link token that came in is none that we take
+    ├── LinkConflictError                  one of two accounts is linked with another already
     ├── StorageError                       the database didn't do an operation
     └── SendError                          an event didn't get to a peer
         ├── UnknownPeerError
@@ -66,7 +68,7 @@ class EventRejectedError(CrossAppError):
     An event that came in is not one that we act on. It changes nothing, and another attempt wouldn't help.
 
     Args:
-        reason: `event`, `source`, `target`, `signature`, `schema`, `direction` or `state`.
+        reason: `event`, `source`, `target`, `signature`, `schema`, `direction`, `provider` or `state`.
         detail: One sentence for the person who reads the failed run.
     """
 
@@ -140,6 +142,65 @@ class CatalogError(CrossAppError, ValueError):
         self.position = position
         where = "bundleProducts" if position is None else f"bundleProducts[{position}]"
         super().__init__(f"{where} of product {product_id}: {problem}")
+
+
+class LinkTokenError(CrossAppError):
+    """
+    A link token, or the request that brought it, is none that we act on. It changes nothing.
+
+    Args:
+        reason: Which check failed: `malformed`, `header`, `alg`, `typ`, `crit`, `key`, `signature`, `claim`, `iss`,
+            `aud`, `lifetime`, `not_yet_valid`, `expired`, `replayed`, `session` or `subject`.
+        detail: One sentence for the log; it doesn't repeat the token.
+    """
+
+    code = "link-token"
+    status = 400
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}")
+
+    def sentence(self, origin: str) -> str:
+        """
+        What to tell the person, and what to do next.
+
+        Args:
+            origin: The name of the app where the link began.
+        """
+        return f"{_LINK_TOKEN_SENTENCES.get(self.reason, 'This link doesn’t work.')} Start again from {origin}."
+
+
+_LINK_TOKEN_SENTENCES = {
+    "expired": "This link has expired.",
+    "not_yet_valid": "This link isn’t valid yet.",
+    "replayed": "This link has been used already.",
+    "session": "You have signed in as somebody else meanwhile, or this page is an old one.",
+    "subject": "This account doesn’t exist any more.",
+}
+
+
+class LinkConflictError(CrossAppError):
+    """
+    One of two accounts is linked with another one already; that link stands.
+
+    Args:
+        app_id: The peer.
+        ours: Whether it is the account in this app that is linked already, or the one in the peer.
+    """
+
+    code = "link-conflict"
+    status = 409
+
+    def __init__(self, app_id: str, *, ours: bool) -> None:
+        self.app_id = app_id
+        self.ours = ours
+        whose = (
+            f"the account here is linked with another one of {app_id}"
+            if ours
+            else (f"the account of {app_id} is linked with another one here")
+        )
+        super().__init__(f"{whose}: unlink that first")
 
 
 class StorageError(CrossAppError):

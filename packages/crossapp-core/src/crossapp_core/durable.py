@@ -67,18 +67,21 @@ def create_function(
     body: Body[T],
     *,
     fn_id: str,
-    events: Sequence[str],
+    events: Sequence[str] = (),
+    cron: str | None = None,
     is_async: bool,
     on_failure: Body[None] | None = None,
 ) -> inngest.Function[T]:
     """
-    Make an Inngest function of a body that is written once.
+    Make an Inngest function of a body that is written once. One with a timetable isn't repeated when it fails: its next
+    time comes.
 
     Args:
         client: The app's Inngest client.
         body: What it does.
         fn_id: Its id, for ever.
         events: The names of the events that trigger it.
+        cron: Its timetable.
         is_async: Whether it is to be an async function.
         on_failure: What is done when it has failed for good; Inngest tries that only once.
 
@@ -89,8 +92,8 @@ def create_function(
     flavour: Callable[[Body[Any]], Callable[[Any], Any]] = _asynchronous if is_async else _synchronous
     decorate = client.create_function(
         fn_id=fn_id,
-        trigger=[inngest.TriggerEvent(event=event) for event in events],
-        retries=RETRIES,
+        trigger=inngest.TriggerCron(cron=cron) if cron else [inngest.TriggerEvent(event=event) for event in events],
+        retries=0 if cron else RETRIES,
         on_failure=flavour(on_failure) if on_failure else None,
         middleware=[_NotUnderWSGI] if is_async else None,
     )

@@ -63,13 +63,13 @@ def lock(session: Session, model: type[T], key: Mapping[str, object], *, share: 
     return session.scalars(locking(query, share=share)).one_or_none()
 
 
-def locking(query: Q, *, share: bool = False) -> Q:
+def locking(query: Q, *, share: bool = False, skip_locked: bool = False) -> Q:
     """
-    A query for rows that locks them, and reads them as they are now.
+    A query for rows that locks them, and reads them as they are now; *skip_locked* passes over those of others.
 
     What else the app's own class loads with a row stays out: PostgreSQL locks no outer join.
     """
-    query = query.options(lazyload("*")).with_for_update(read=share)
+    query = query.options(lazyload("*")).with_for_update(read=share, skip_locked=skip_locked)
     return query.execution_options(populate_existing=True)
 
 

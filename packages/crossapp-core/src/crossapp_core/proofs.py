@@ -178,18 +178,18 @@ def read(kind: type[E], envelope: Envelope, *, settings: Settings) -> E:
         EventRejectedError: As of `authenticate` and `interpret`.
     """
     peer, data = authenticate(kind, envelope, settings=settings)
-    return interpret(kind, data, peer=peer)
+    return interpret(kind, data, peer=peer, target=settings.app_id)
 
 
-def interpret(kind: type[E], data: Mapping[str, object], *, peer: Peer) -> E:
+def interpret(kind: type[E], data: Mapping[str, object], *, peer: Peer, target: str) -> E:
     """
-    Read the data of an event that is known to be *peer*'s.
+    Read the data of an event that is known to be *peer*'s, sent to the app *target*.
 
     Raises:
         EventRejectedError: It is wrong (`schema`), or of a kind that a sketch peer doesn't send (`event`).
     """
     if peer.sketch:
-        return parse_as(kind, sketch.completed(kind, data, source=peer.app_id))
+        return parse_as(kind, sketch.completed(kind, data, source=peer.app_id, target=target))
     event = parse_as(kind, data)
     if getattr(event, "product_id", "") is None:
         raise EventRejectedError("schema", f"the data of {kind.name}: productId: only a sketch peer may leave it out")

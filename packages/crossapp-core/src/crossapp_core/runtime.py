@@ -4,6 +4,7 @@ What the functions of an adapter work with: an app's Inngest, database, settings
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from crossapp_core.outcomes import Message, Outcome
 
 E = TypeVar("E", bound=Event)
 F_contra = TypeVar("F_contra", contravariant=True)
+G = TypeVar("G")
 H = TypeVar("H")
 H_contra = TypeVar("H_contra", contravariant=True)
 T = TypeVar("T")
@@ -51,7 +53,6 @@ class Runtime(Generic[H]):
         client: The app's own Inngest client.
         engine: The app's own engine: an async one makes async functions, a sync one sync functions.
         settings: Which app this is, and its peers.
-        host: The app's tables and ports, as the operations know them.
         clock: The time, in UTC; the system's if None.
 
     Raises:
@@ -61,20 +62,21 @@ class Runtime(Generic[H]):
     functions: list[inngest.Function[Any]]
     """To be served beside the app's own; the adapter makes them."""
 
+    host: H
+    """The app's tables and ports, as the adapter's operations know them."""
+
     def __init__(
         self,
         client: inngest.Inngest,
         engine: Engine | AsyncEngine,
         *,
         settings: Settings,
-        host: H,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         _refuse_own_key(client, settings)
         self.inngest = client
         self.database = Database(engine)
         self.settings = settings
-        self.host = host
         self.clock = clock or _utc_now
         self.client = CrossAppClient(settings, clock=self.clock)
 
@@ -101,16 +103,25 @@ class Runtime(Generic[H]):
         """
         Run one operation as one step and one transaction.
         """
+        return await self.transact_as(self.host, run, step, operation, fact)
+
+    async def transact_as(
+        self, host: G, run: Run, step: str, operation: Operation[G, F_contra], fact: F_contra
+    ) -> Outcome:
+        """
+        Do as `transact` does, for operations that know the app as *host*.
+        """
 
         async def work() -> dict[str, Any]:
-            outcome = await self.database.transact(operation, self.host, fact, now=self.clock())
+            outcome = await self.database.transact(operation, host, fact, now=self.clock())
             return outcome.to_json()
 
         return Outcome.from_json(await run.step(step, work))
 
     async def send(self, run: Run, step: str, messages: Sequence[Message], *, answers: str | None = None) -> list[str]:
         """
-        Send, as one step, what an operation wants sent; the ids that the peers gave come back.
+        Send, as one step, what an operation wants sent, to the app's own functions too; the ids that each Inngest gave
+        come back.
 
         Args:
             run: The run.
@@ -123,25 +134,83 @@ class Runtime(Generic[H]):
         outgoing = [_answering(message, answers) for message in messages]
 
         async def work() -> list[str]:
-            if self.database.is_async:
-                return await self.client.deliver(outgoing)
-            return self.client.deliver_sync(outgoing)
+            return await self.deliver(outgoing)
 
         return await run.step(step, work)
+
+    async def try_to_send(self, run: Run, step: str, messages: Sequence[Message]) -> list[Message]:
+        """
+        Send as one step what may as well be sent later; those that were accepted come back.
+
+        A peer that takes nothing keeps nothing from the others.
+        """
+        if not messages:
+            return []
+
+        async def work() -> list[Any]:
+            accepted = [False] * len(messages)
+            for target in dict.fromkeys(message.target for message in messages):
+                places = [place for place, message in enumerate(messages) if message.target == target]
+                events = [messages[place] for place in places]
+                if self.database.is_async:
+                    results = await self.client.send_many(target, events)
+                else:
+                    results = self.client.send_many_sync(target, events)
+                for place, result in zip(places, results, strict=True):
+                    accepted[place] = result.error is None
+            return accepted
+
+        return [message for message, took in zip(messages, await run.step(step, work), strict=True) if took]
+
+    async def deliver(self, messages: Sequence[Message]) -> list[str]:
+        """
+        Send messages to the peers, and to the app's own functions those that are addressed to itself.
+
+        Raises:
+            SendError: A peer's Inngest didn't accept some.
+            inngest.errors.Error: The app's own didn't.
+        """
+        own = [message for message in messages if message.target == self.settings.app_id]
+        others = [message for message in messages if message.target != self.settings.app_id]
+        accepted = await self.tell([_own_event(message) for message in own]) if own else []
+        if not others:
+            return accepted
+        if self.database.is_async:
+            return [*accepted, *await self.client.deliver(others)]
+        return [*accepted, *self.client.deliver_sync(others)]
+
+    async def tell(self, events: list[inngest.Event]) -> list[str]:
+        """
+        Send events to the app's own Inngest; the ids that it gave them.
+
+        Raises:
+            inngest.errors.Error: It didn't accept them.
+        """
+        if self.database.is_async:
+            # in a thread, since the SDK's async client belongs to the first event loop that it meets
+            return await asyncio.to_thread(self.inngest.send_sync, events)
+        return self.inngest.send_sync(events)
 
     def function(
         self,
         body: durable.Body[T],
         *,
         fn_id: str,
-        events: Sequence[str],
+        events: Sequence[str] = (),
+        cron: str | None = None,
         on_failure: durable.Body[None] | None = None,
     ) -> inngest.Function[T]:
         """
         Make an Inngest function of *body*, in the engine's flavour.
         """
         return durable.create_function(
-            self.inngest, body, fn_id=fn_id, events=events, is_async=self.database.is_async, on_failure=on_failure
+            self.inngest,
+            body,
+            fn_id=fn_id,
+            events=events,
+            cron=cron,
+            is_async=self.database.is_async,
+            on_failure=on_failure,
         )
 
 
@@ -154,6 +223,12 @@ def _refuse_own_key(client: inngest.Inngest, settings: Settings) -> None:
     ]
     if problems:
         raise CrossAppConfigError(f"the settings of {settings.app_id}", problems)
+
+
+def _own_event(message: Message) -> inngest.Event:
+    # without a proof: what comes from our own environment is a hint, since others may send there too
+    event = message.event
+    return inngest.Event(id=event.event_id(attempt=message.attempt), name=event.name, data=event.to_wire())
 
 
 def _answering(message: Message, answers: str | None) -> Message:

@@ -30,7 +30,7 @@ def apply_answer(seller: Runtime[Seller], kind: type[Ack], *, fn_id: str) -> inn
             answer = _read_sketch(kind, data, source=peer.app_id)
             outcome = await seller.transact(run, "apply", sketches.apply, answer)
         else:
-            ack = proofs.interpret(kind, data, peer=peer)
+            ack = proofs.interpret(kind, data, peer=peer, target=seller.settings.app_id)
             outcome = await seller.transact(run, "apply", acknowledgements.apply, ack)
         return await send_and_note(seller, run, outcome.messages)
 

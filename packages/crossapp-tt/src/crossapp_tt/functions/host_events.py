@@ -10,6 +10,7 @@ import inngest
 
 from crossapp_core.durable import Run
 from crossapp_core.errors import HostEventError, UnconfirmedEventError
+from crossapp_core.host_ids import id_at
 from crossapp_core.runtime import Operation, Runtime
 from crossapp_tt.functions.sending import send_and_note
 from crossapp_tt.operations import purchases
@@ -51,19 +52,7 @@ def reference_in(trigger: HostEvent, data: Mapping[str, object]) -> Reference:
     Raises:
         HostEventError: Neither id stands where it should.
     """
-    purchase_id, charge_id = (_at(data, path) for path in (trigger.purchase_id, trigger.charge_id))
+    purchase_id, charge_id = (id_at(data, path) for path in (trigger.purchase_id, trigger.charge_id))
     if purchase_id is None and charge_id is None:
         raise HostEventError(trigger.name, [path for path in (trigger.purchase_id, trigger.charge_id) if path])
     return Reference(purchase_id, charge_id)
-
-
-def _at(data: Mapping[str, object], path: str | None) -> str | None:
-    value: object = data
-    for key in path.split(".") if path else ():
-        value = value.get(key) if isinstance(value, Mapping) else None
-    match value:
-        case str() if value:
-            return value
-        case int() if not isinstance(value, bool):
-            return str(value)
-    return None

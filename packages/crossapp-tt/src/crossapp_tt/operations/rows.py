@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from sqlalchemy import select
 from sqlmodel import Session
 
-from crossapp_core import addresses
+from crossapp_core import addresses, backoff
 from crossapp_core.columns import column_of, derived_id, stored_id
 from crossapp_core.locking import lock_or_create, locking
 from crossapp_tt import catalog
@@ -23,8 +23,6 @@ Row: TypeAlias = CrossAppSyncBase
 Reason: TypeAlias = Literal["refunded", "disputed", "transferred", "manual"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_RETRY = timedelta(minutes=1)
-_LAST_RETRY = timedelta(hours=6)
 
 
 def key_of(purchase_id: str, component: Component) -> Mapping[str, object]:
@@ -163,7 +161,7 @@ def next_attempt(row: Row, now: datetime) -> datetime:
     """
     When to send a row again if it isn't acknowledged until then: after 1 minute, doubling to 6 hours.
     """
-    return now + min(_FIRST_RETRY * (1 << min(row.retry_count, 16)), _LAST_RETRY)
+    return backoff.next_attempt(row.retry_count, now=now)
 
 
 def _buyer(row: Row, purchase: Purchase) -> tuple[str | None, str | None]:

@@ -1,0 +1,3 @@
+"""
+All decisions about links, over a session.
+"""

@@ -4,7 +4,7 @@ The granter's composition root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,17 +13,21 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossapp_ah import functions
-from crossapp_ah.ports import Granter, NewRow, Products, Users
+from crossapp_ah.functions.claim_pending_entitlements import claims_that_were_missed
+from crossapp_ah.ports import Granter, NewRow, OnClaimed, Products
 from crossapp_ah.tables import CrossAppEntitlementMixin, EntitlementBase
 from crossapp_core.apps import Settings
+from crossapp_core.bridge import LinkedBridge
 from crossapp_core.columns import derived_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
-from crossapp_core.runtime import Runtime
-from crossapp_core.tables import AccountLinkBase
+from crossapp_core.link_runtime import linker_of
+from crossapp_core.linking import Linking
+from crossapp_core.ports import GITHUB_AND_DISCORD, SIGN_INS, Accounts, MayAutoLink, SignInEvent, Users
+from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
 
 
-class Bridge(Runtime[Granter]):
+class Bridge(LinkedBridge[Granter]):
     """
     Makes an app a granter: what is bought elsewhere unlocks here.
 
@@ -32,15 +36,23 @@ class Bridge(Runtime[Granter]):
         engine: The app's own engine.
         settings: Which app this is, and its peers.
         products: The app's products.
-        users: The app's users; only what a sketch peer says of them is looked up there.
+        users: The app's users; without them nobody knows whose account is gone, nor which address was verified.
+        accounts: The accounts at OAuth providers that they sign in with; without them none link by a shared sign-in.
+        sign_in_events: The app's own events of a sign-in.
+        oauth_providers: The providers whose accounts link.
+        may_auto_link: Whether a user wants that; everybody does if None.
+        on_claimed: Tells a user what is unlocked now that their accounts are linked; it may be called again.
         entitlements: The app's own table class, in place of the ready `Entitlement`.
         links: The app's own table class, in place of the ready `AccountLink`.
+        link_tokens: The app's own table class, in place of the ready `AccountLinkToken`.
         new_row: Fills what the app's own table requires besides our columns, by attribute.
         clock: The time, in UTC; the system's if None.
 
     Raises:
         CrossAppConfigError: The app's own table requires what nothing fills.
     """
+
+    link_effect = "What you buy at {there} then opens at {here} for {ours}."
 
     def __init__(
         self,
@@ -50,38 +62,48 @@ class Bridge(Runtime[Granter]):
         settings: Settings,
         products: Products,
         users: Users | None = None,
+        accounts: Accounts | None = None,
+        sign_in_events: Sequence[SignInEvent] = SIGN_INS,
+        oauth_providers: Collection[str] = GITHUB_AND_DISCORD,
+        may_auto_link: MayAutoLink | None = None,
+        on_claimed: OnClaimed | None = None,
         entitlements: type[CrossAppEntitlementMixin] | None = None,
         links: type[AccountLinkBase] | None = None,
+        link_tokens: type[AccountLinkTokenBase] | None = None,
         new_row: NewRow | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         table = entitlements or _ready_entitlement()
-        host = Granter(
+        filling = _filling(table, new_row)
+        super().__init__(client, engine, settings=settings, clock=clock)
+        linker = linker_of(
+            self,
+            links=links,
+            tokens=link_tokens,
+            users=users,
+            accounts=accounts,
+            providers=oauth_providers,
+            may_auto_link=may_auto_link,
+        )
+        self.host = Granter(
             entitlements=table,
-            links=links or _ready_link(),
+            links=linker.links,
             products=products,
-            new_row=_filling(table, new_row),
+            new_row=filling,
             users=users,
             sketches=settings.sketches,
         )
-        super().__init__(client, engine, settings=settings, host=host, clock=clock)
-        self.functions = functions.all_of(self)
+        self.linking = Linking.of(self, linker, sign_ins=sign_in_events)
+        self.functions = [*functions.all_of(self, self.linking, on_claimed=on_claimed), *self.linking.functions]
         """To be served beside the app's own."""
-
-
-# The ready classes register tables, which may clash with the app's own: they are imported only if they are used.
+        self.linking.chores.append(claims_that_were_missed(self, on_claimed))
 
 
 def _ready_entitlement() -> type[CrossAppEntitlementMixin]:
+    # it registers a table, which may clash with the app's own, so only for those who use it
     from crossapp_ah.models import Entitlement
 
     return Entitlement
-
-
-def _ready_link() -> type[AccountLinkBase]:
-    from crossapp_core.models import AccountLink
-
-    return AccountLink
 
 
 def _filling(table: type[CrossAppEntitlementMixin], new_row: NewRow | None) -> NewRow:

@@ -4,7 +4,7 @@ What the app tells a granter about itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from crossapp_ah.tables import CrossAppEntitlementMixin
 from crossapp_core.columns import stored_id, table_of
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
+from crossapp_core.ports import Users
 from crossapp_core.tables import AccountLinkBase
 
 
@@ -29,40 +30,6 @@ class Products(Protocol):
         Whether there is such a product.
         """
         ...
-
-
-class Users(Protocol):
-    """
-    The people who have an account in the app.
-    """
-
-    def exists(self, session: Session, user_id: str) -> bool:
-        """
-        Whether there is such a user.
-        """
-        ...
-
-
-class TableUsers:
-    """
-    Users that are the rows of a table.
-
-    Args:
-        model: Their SQLModel class.
-        id: The column of their ids, if it isn't called `id`.
-
-    Raises:
-        CrossAppConfigError: There is no such column.
-    """
-
-    def __init__(self, model: type[object], *, id: object = None) -> None:  # noqa: A002
-        self._id = _column("TableUsers", model, id)
-
-    def exists(self, session: Session, user_id: str) -> bool:
-        """
-        Whether there is such a user.
-        """
-        return _is_among(session, self._id, user_id)
 
 
 class TableProducts:
@@ -111,6 +78,23 @@ class FixedProducts:
 
 NewRow: TypeAlias = Callable[[BundlePurchased | EntitlementRevoke], Mapping[str, object]]
 """Fills the columns that the app's own table requires besides ours, by attribute."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """
+    What was waiting for somebody and is unlocked now, because their accounts were linked.
+    """
+
+    user_id: str
+    """Of this app."""
+    source_app: str
+    """Where it was bought."""
+    product_ids: tuple[str, ...]
+
+
+OnClaimed: TypeAlias = Callable[[Claimed], Awaitable[None] | None]
+"""Tells somebody what is unlocked; it may be called again for the same."""
 
 
 @dataclass(frozen=True)

@@ -177,10 +177,23 @@ def _local_user(session: Session, granter: Granter, request: BundlePurchased) ->
         key = {"linked_app": request.source_app, "linked_user_id": request.buyer_user_id, "active": 1}
         link = lock(session, granter.links, key, share=True)
         return None if link is None else str(link.user_id)
-    named = request.linked_user_id if request.source_app in granter.sketches else None
-    if named is None or granter.users is None or not granter.users.exists(session, named):
+    if request.source_app not in granter.sketches or granter.users is None:
         return None
-    return named
+    if request.linked_user_id is None:
+        return _by_own_address(session, granter, request)
+    return request.linked_user_id if granter.users.get(session, request.linked_user_id) is not None else None
+
+
+def _by_own_address(session: Session, granter: Granter, request: BundlePurchased) -> str | None:
+    # a sketch peer names no buyer: whoever is linked with it and holds the address, verified, is the one
+    if request.buyer_email is None or granter.users is None:
+        return None
+    user = granter.users.by_verified_email(session, request.buyer_email)
+    user_id = None if user is None else stored_id(session, column_of(granter.links, "user_id"), user.id)
+    if user is None or user_id is None:
+        return None
+    key = {"user_id": user_id, "linked_app": request.source_app, "active": 1}
+    return None if lock(session, granter.links, key, share=True) is None else user.id
 
 
 def _refused(granter: Granter, request: BundlePurchased) -> Outcome:

@@ -19,6 +19,7 @@ from crossapp_core.events import (
     EntitlementRevoke,
     EntitlementRevoked,
 )
+from crossapp_core.models import AccountLink
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_core.runtime import Operation
 from crossapp_tt.models import CrossAppSync
@@ -131,6 +132,7 @@ class Shop:
             bundles=tt.FixedBundles(self.bundles),
             apps=frozenset({SCHOOL, OTHER}),
             sketches=self.sketches,
+            links=AccountLink,
         )
 
     def add(self, *rows: object) -> None:

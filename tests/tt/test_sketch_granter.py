@@ -8,11 +8,12 @@ from sqlmodel import Session
 
 import crossapp_tt as tt
 from crossapp_core.errors import CatalogError, EventRejectedError
+from crossapp_core.models import AccountLink
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.operations import sketches
 from crossapp_tt.operations.sketches import Answer
 from tests.databases import Database
-from tests.hosts import NOW
+from tests.hosts import NOW, ShopPurchase
 from tests.tt.shop import BUNDLE, COURSE, FIRST, OTHER, PURCHASE, SCHOOL, Shop, entry, refund_in, sale_in, version_at
 
 LATER = NOW + timedelta(hours=1)
@@ -72,6 +73,19 @@ class TestSale:
         sale = sale_in(one(shop.sell()))
 
         assert (sale.purchase_id, sale.version, shop.row().grant_version) == (f"{PURCHASE}~{FIRST}", FIRST, FIRST)
+
+    @pytest.mark.parametrize("linked", [True, False])
+    def test_linked_buyer(self, shop: Shop, *, linked: bool) -> None:
+        """
+        It is told whose account there belongs to the buyer, as long as the link stands: it looks at none of its own.
+        """
+        link = AccountLink(id="l1", user_id="shop-ada", linked_app=SCHOOL, linked_user_id="school-ada", version=3)
+        link.link_method, link.linked_at, link.unlinked_at = "explicit", NOW, None if linked else NOW
+        shop.add(link, ShopPurchase(id=PURCHASE, user_id="shop-ada", email="ada@example.com", product_id=BUNDLE))
+
+        sale = sale_in(one(shop.record()))
+
+        assert sale.linked_user_id == ("school-ada" if linked else None)
 
     def test_answer(self, shop: Shop) -> None:
         """

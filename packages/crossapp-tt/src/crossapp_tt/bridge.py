@@ -4,8 +4,10 @@ The seller's composition root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import cast
 
 import inngest
@@ -14,12 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
 from crossapp_core.apps import Settings
+from crossapp_core.bridge import LinkedBridge
 from crossapp_core.columns import HostId, column_of, table_of
 from crossapp_core.database import begin_writing
 from crossapp_core.errors import CrossAppConfigError
+from crossapp_core.functions.handle_account_linked import handle_account_linked
+from crossapp_core.link_runtime import linker_of
+from crossapp_core.linking import Linking
 from crossapp_core.outcomes import Outcome
-from crossapp_core.runtime import Runtime
+from crossapp_core.ports import GITHUB_AND_DISCORD, SIGN_INS, Accounts, MayAutoLink, SignInEvent, Users
+from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
 from crossapp_tt import functions
+from crossapp_tt.operations import buyers
 from crossapp_tt.operations import purchases as operations
 from crossapp_tt.ports import Bundles, HostEvent, Purchases, Seller
 from crossapp_tt.table_ports import FixedBundles
@@ -29,7 +37,7 @@ PURCHASE_CREATED = HostEvent("purchase/created")
 PURCHASE_REFUNDED = HostEvent("purchase/refunded")
 
 
-class Bridge(Runtime[Seller]):
+class Bridge(LinkedBridge[Seller]):
     """
     Makes an app a seller: a bundle bought here unlocks in the other apps.
 
@@ -41,12 +49,21 @@ class Bridge(Runtime[Seller]):
         bundles: What its products unlock elsewhere, from its database or, as a mapping, in code.
         purchase_created: The app's event of a paid purchase.
         purchase_refunded: The app's event of a refund.
+        users: The app's users; without them a guest's address never becomes a user, and nobody knows who is gone.
+        accounts: The accounts at OAuth providers that they sign in with; without them none link by a shared sign-in.
+        sign_in_events: The app's own events of a sign-in.
+        oauth_providers: The providers whose accounts link.
+        may_auto_link: Whether a user wants that; everybody does if None.
         ledger: The app's own table class, in place of the ready `CrossAppSync`.
+        links: The app's own table class, in place of the ready `AccountLink`.
+        link_tokens: The app's own table class, in place of the ready `AccountLinkToken`.
         clock: The time, in UTC; the system's if None.
 
     Raises:
         CrossAppConfigError: The app's own table class can't be a ledger.
     """
+
+    link_effect = "What you buy at {here} then opens at {there} for {theirs}."
 
     def __init__(
         self,
@@ -58,19 +75,41 @@ class Bridge(Runtime[Seller]):
         bundles: Bundles | Mapping[str, object],
         purchase_created: HostEvent = PURCHASE_CREATED,
         purchase_refunded: HostEvent = PURCHASE_REFUNDED,
+        users: Users | None = None,
+        accounts: Accounts | None = None,
+        sign_in_events: Sequence[SignInEvent] = SIGN_INS,
+        oauth_providers: Collection[str] = GITHUB_AND_DISCORD,
+        may_auto_link: MayAutoLink | None = None,
         ledger: type[CrossAppSyncBase] | None = None,
+        links: type[AccountLinkBase] | None = None,
+        link_tokens: type[AccountLinkTokenBase] | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        host = Seller(
+        table = _ready_ledger() if ledger is None else _checked(ledger)
+        super().__init__(client, engine, settings=settings, clock=clock)
+        linker = linker_of(
+            self,
+            links=links,
+            tokens=link_tokens,
+            users=users,
+            accounts=accounts,
+            providers=oauth_providers,
+            may_auto_link=may_auto_link,
+        )
+        self.host = Seller(
             app_id=settings.app_id,
-            ledger=_ready_ledger() if ledger is None else _checked(ledger),
+            ledger=table,
             purchases=purchases,
             bundles=FixedBundles(bundles) if isinstance(bundles, Mapping) else bundles,
             apps=frozenset(settings.peers),
             sketches=settings.sketches,
+            users=users,
+            links=linker.links,
         )
-        super().__init__(client, engine, settings=settings, host=host, clock=clock)
-        self.functions = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)
+        linker = replace(linker, effects=(partial(buyers.ask_again, self.host),))
+        self.linking = Linking.of(self, linker, sign_ins=sign_in_events)
+        own = functions.all_of(self, purchase_created=purchase_created, purchase_refunded=purchase_refunded)
+        self.functions = [*own, handle_account_linked(self.linking), *self.linking.functions]
         """To be served beside the app's own."""
 
     def record(self, session: orm.Session, purchase_id: HostId) -> Outcome:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from sqlmodel import Session
 
+from crossapp_core.ports import Users
+from crossapp_core.tables import AccountLinkBase
 from crossapp_tt.tables import CrossAppSyncBase
 
 
@@ -94,6 +96,8 @@ class Seller:
     """The peers' ids."""
     sketches: frozenset[str] = frozenset()
     """Those of the sketch peers among them."""
+    users: Users | None = None
+    links: type[AccountLinkBase] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from crossapp_core.events import LARGEST_INTEGER, EntitlementFailed, Entitlement
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Outcome
 from crossapp_tt.catalog import Component
+from crossapp_tt.operations.buyers import named
 from crossapp_tt.operations.messages import is_unsent, message_of
 from crossapp_tt.operations.rows import (
     Row,
@@ -80,6 +81,8 @@ def _done(row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime)
     row.target_entitlement_id = ack.entitlement_id or row.target_entitlement_id
     if isinstance(ack, EntitlementGranted):
         row.target_user_id = ack.user_id or row.target_user_id
+        if ack.user_id is not None:
+            row.next_attempt_at = None  # it may have been asked for
     return Outcome((row.id,), row.model_dump() != before)
 
 
@@ -100,7 +103,7 @@ def _state_anew(
     session: Session, seller: Seller, ack: Ack, component: Component, purchase: Purchase | None, now: datetime
 ) -> Outcome:
     known = rows_of(session, seller, ack.source_purchase_id, locked=False)
-    owned = purchase if purchase is not None and purchase.owned else None
+    owned = named(session, seller, purchase, known) if purchase is not None and purchase.owned else None
     sold = components_of(session, seller, owned, known) if owned else ()
     if component not in sold and _is_of_another_app(known, ack):
         detail = f"{ack.source_app} answers for {ack.product_id} of {ack.source_purchase_id}, which is another app's"

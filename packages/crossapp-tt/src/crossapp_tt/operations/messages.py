@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import cast
 
+from sqlalchemy import select
+from sqlalchemy.orm import object_session
+
+from crossapp_core.columns import column_of, stored_id
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.outcomes import Message
 from crossapp_tt.operations.rows import Reason, Row, next_attempt
@@ -51,7 +55,7 @@ def message_of(seller: Seller, row: Row) -> Message:
     The event that says what is wanted; to a sketch peer, the next one on the way there.
     """
     if row.target_app in seller.sketches:
-        return _sketch_message(row)
+        return _sketch_message(seller, row)
     event = _grant(row, row.purchase_id) if row.desired == Desired.GRANTED else revocation(row, row.purchase_id)
     return Message(row.target_app, event, row.retry_count)
 
@@ -84,23 +88,37 @@ def read_sketch_id(id_: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match else (id_, 0)
 
 
-def _sketch_message(row: Row) -> Message:
+def _sketch_message(seller: Seller, row: Row) -> Message:
     if row.desired == Desired.GRANTED and not row.grant_version:
         row.grant_version, row.target_entitlement_id = row.version, None
     id_ = sketch_id(row.purchase_id, row.grant_version)
     is_wanted = row.desired == Desired.GRANTED and row.grant_version == row.version
     # only an acknowledged grant can't overtake its revoke, so until then it is granted again
     in_flight = bool(row.grant_version) and row.target_entitlement_id is None
-    event = _grant(row, id_) if is_wanted or in_flight else revocation(row, id_)
-    return Message(row.target_app, event, row.retry_count)
+    if not (is_wanted or in_flight):
+        return Message(row.target_app, revocation(row, id_), row.retry_count)
+    return Message(row.target_app, _grant(row, id_, linked_user_id=_linked_user(seller, row)), row.retry_count)
 
 
-def _grant(row: Row, purchase_id: str) -> BundlePurchased:
+def _linked_user(seller: Seller, row: Row) -> str | None:
+    # a library peer looks at its own links, a sketch peer believes what it is told
+    session = object_session(row)
+    if session is None or seller.links is None or row.buyer_user_id is None:
+        return None
+    user_id = column_of(seller.links, "user_id")
+    value = stored_id(session, user_id, row.buyer_user_id)
+    stands = column_of(seller.links, "linked_app") == row.target_app, column_of(seller.links, "active") == 1
+    query = select(column_of(seller.links, "linked_user_id")).where(user_id == value, *stands)
+    return None if value is None else session.scalar(query)
+
+
+def _grant(row: Row, purchase_id: str, *, linked_user_id: str | None = None) -> BundlePurchased:
     return BundlePurchased(
         purchase_id=purchase_id,
         product_id=row.target_product_id,
         buyer_email=row.buyer_email,
         buyer_user_id=row.buyer_user_id,
+        linked_user_id=linked_user_id,
         bundle_product_id=row.bundle_product_id,
         purchased_at=row.purchased_at,
         quiet=row.quiet or None,

@@ -16,6 +16,7 @@ from crossapp_core.errors import CatalogError, UnconfirmedEventError
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.catalog import Component
+from crossapp_tt.operations.buyers import named
 from crossapp_tt.operations.messages import LONGEST_SKETCH_ID, is_unsent, owed, read_sketch_id
 from crossapp_tt.operations.rows import (
     Reason,
@@ -143,6 +144,7 @@ def _record(
         # The purchase's own lock keeps everybody else away, and each row is locked before it is changed.
         known = rows_of(session, seller, purchase_id, locked=False)
         components = components_of(session, seller, purchase, known)
+        purchase = named(session, seller, purchase, known)
         _refuse_long_id(seller, purchase, components)
         rows: Sequence[Row] = [row_for(session, seller, purchase_id, component, now) for component in components]
         changed = [want_granted(row, purchase, now=now, above=_taken(seller, row, [*known, *rows])) for row in rows]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crossapp_core.testing.peers.base import Rejection
     from crossapp_core.testing.peers.counterpart import Counterpart
     from crossapp_core.testing.peers.granting import Entitlement
+    from crossapp_core.testing.peers.linking import LinkRow
     from crossapp_core.testing.peers.selling import LedgerRow
     from crossapp_core.testing.peers.sketch_counterpart import SketchCounterpart
     from crossapp_core.testing.peers.sketching import SketchEntitlement, SketchSale
@@ -40,6 +41,7 @@ __all__ = [
     "EventRefusedError",
     "Kit",
     "LedgerRow",
+    "LinkRow",
     "LocalInngest",
     "LocalInngestError",
     "Log",
@@ -69,6 +71,7 @@ _MODULES = {
     "Environment": "environment",
     "Kit": "kit",
     "LedgerRow": "peers.selling",
+    "LinkRow": "peers.linking",
     "LocalInngest": "local_inngest",
     "Log": "log",
     "LostAnswer": "log",

@@ -4,21 +4,28 @@ A peer that keeps the contract, as a test talks to it.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from crossapp_core import proofs
+from crossapp_core import proofs, tokens
 from crossapp_core.apps import Settings
-from crossapp_core.errors import SendError
+from crossapp_core.errors import LinkConflictError, LinkTokenError, SendError
 from crossapp_core.events import (
+    AccountLinked,
+    AccountLinkState,
+    AccountUnlinked,
     BundlePurchased,
     EntitlementFailed,
     EntitlementGranted,
     EntitlementRevoke,
     EntitlementRevoked,
+    Event,
+    UserOAuthLogin,
 )
 from crossapp_core.outcomes import Message
 from crossapp_core.testing.clock import Clock
@@ -27,6 +34,7 @@ from crossapp_core.testing.errors import LocalInngestError
 from crossapp_core.testing.log import ReceivedEvent
 from crossapp_core.testing.peers.base import InMemoryApp
 from crossapp_core.testing.peers.granting import Answer, Entitlement, Granter, Request
+from crossapp_core.testing.peers.linking import LinkRow, Links, Said
 from crossapp_core.testing.peers.selling import LedgerRow, Reason, Seller
 from crossapp_core.testing.routing import client_on
 
@@ -34,6 +42,7 @@ _REQUESTS: Mapping[str, type[Request]] = {kind.name: kind for kind in (BundlePur
 _ANSWERS: Mapping[str, type[Answer]] = {
     kind.name: kind for kind in (EntitlementGranted, EntitlementRevoked, EntitlementFailed)
 }
+_SAID: Mapping[str, type[Said]] = {kind.name: kind for kind in (AccountLinked, AccountUnlinked, AccountLinkState)}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,11 @@ class Counterpart(InMemoryApp):
         self._client = client_on(clock, settings, transport)
         self._granter = Granter()
         self._seller = Seller()
+        self._links = Links(settings.app_id)
+        self._used: set[str] = set()
+        self._numbers = itertools.count()
+        self.accounts: dict[tuple[str, str], str] = {}
+        """Who signs in here with which account of an OAuth provider: users by provider and its id of the account."""
 
     @property
     def entitlements(self) -> list[Entitlement]:
@@ -83,17 +97,86 @@ class Counterpart(InMemoryApp):
         """
         return self._seller.rows
 
+    @property
+    def links(self) -> list[LinkRow]:
+        """
+        The pairs of accounts that were ever linked, as they are known here.
+        """
+        return self._links.rows
+
     def link(self, buyer_user_id: str, user_id: str, *, app: str | None = None) -> None:
         """
-        Link two accounts of one person; what waited for it is claimed.
+        Link two accounts, as if their person had confirmed it here: what waited is claimed, the tested app is told.
 
         Args:
             buyer_user_id: The account at the tested app, where the person buys.
             user_id: The account here.
             app: Which app, if several are tested.
+
+        Raises:
+            LinkConflictError: One of the accounts is linked with another one already.
         """
         target = self._other(app)
-        self._owe_all([Message(target, event) for event in self._granter.link(target, buyer_user_id, user_id)])
+        row = self._links.confirm(target, user_id, buyer_user_id)
+        if row is None:
+            ours = any(row.is_linked and (row.app, row.user_id) == (target, user_id) for row in self.links)
+            raise LinkConflictError(target, ours=ours)
+        self._owe_all([*self._claimed(row), self._announced(row)])
+
+    def unlink(self, buyer_user_id: str, user_id: str, *, app: str | None = None) -> None:
+        """
+        Unlink two accounts here; the tested app is told.
+        """
+        row = self._links.remove(self._other(app), user_id, buyer_user_id)
+        if row is not None:
+            self._granter.unlink(row.app, row.linked_user_id)
+            self._owe_all([self._announced(row)])
+
+    def confirm(self, url: str, user_id: str) -> None:
+        """
+        Confirm here, as *user_id*, what somebody has begun in the tested app.
+
+        Args:
+            url: Where the tested app sent the person, or the token alone.
+            user_id: Who is signed in here.
+
+        Raises:
+            LinkTokenError: The token is none that is taken here, or was used before.
+            LinkConflictError: One of the accounts is linked with another one already.
+        """
+        found = parse_qs(urlsplit(url).query).get("token", [url])
+        token = tokens.verify(found[0], settings=self._settings, now=self._clock())
+        if token.id in self._used:
+            raise LinkTokenError("replayed", "the token was used before")
+        self.link(token.user_id, user_id, app=token.issuer)
+        self._used.add(token.id)
+
+    def link_token(
+        self, user_id: str, *, email: str | None = None, return_to: str | None = None, app: str | None = None
+    ) -> str:
+        """
+        Begin here, as *user_id*: a token for the tested app's `/account-link/confirm?token=`.
+        """
+        id_ = f"token-of-{self.app_id}-{next(self._numbers)}"
+        return tokens.issue(
+            self._settings,
+            self._other(app),
+            user_id=user_id,
+            email=email,
+            return_to=return_to,
+            id=id_,
+            now=self._clock(),
+        )
+
+    def sign_in(self, user_id: str, provider: str, provider_account_id: str, *, app: str | None = None) -> None:
+        """
+        Sign in here with an account of an OAuth provider; the tested app is told, and links who signs in there with it.
+        """
+        self.accounts[provider, provider_account_id] = user_id
+        login = UserOAuthLogin(
+            user_id=user_id, provider=provider, provider_account_id=provider_account_id, logged_in_at=self._clock()
+        )
+        self._owe_all([Message(self._other(app), login)])
 
     def sell(
         self,
@@ -134,9 +217,9 @@ class Counterpart(InMemoryApp):
 
     def reconcile(self) -> None:
         """
-        Send again what isn't acknowledged, as a real seller does each minute.
+        Send again what isn't acknowledged, as a real app does each minute.
         """
-        self._owe_all(self._seller.owed())
+        self._owe_all([*self._seller.owed(), *map(self._announced, self._links.owed())])
 
     def _owe_all(self, messages: Sequence[Message]) -> None:
         if content := _written(messages):
@@ -151,7 +234,36 @@ class Counterpart(InMemoryApp):
         if answered := _ANSWERS.get(received.name):
             heard = proofs.read(answered, envelope, settings=self._settings)
             return _written(self._seller.receive(heard, ms=self._ms()))
-        return None
+        return _written(self._react_to_accounts(envelope))
+
+    def _react_to_accounts(self, envelope: _Envelope) -> list[Message]:
+        if kind := _SAID.get(envelope.name):
+            said = proofs.read(kind, envelope, settings=self._settings)
+            row, *lost = self._links.receive(said)
+            followed = [*self._claimed(row), *map(self._announced, lost)]
+            if isinstance(said, AccountLinkState):
+                return followed
+            return [Message(row.app, self._links.state(row), answers=envelope.id), *followed]
+        if envelope.name == UserOAuthLogin.name:
+            return self._share_sign_in(proofs.read(UserOAuthLogin, envelope, settings=self._settings))
+        return []
+
+    def _share_sign_in(self, login: UserOAuthLogin) -> list[Message]:
+        user_id = self.accounts.get((login.provider, login.provider_account_id))
+        if user_id is None:
+            return []
+        row = self._links.share_sign_in(login.source_app or "", user_id, login.user_id, login.provider)
+        return [] if row is None else [*self._claimed(row), self._announced(row)]
+
+    def _claimed(self, row: LinkRow) -> list[Message]:
+        if not row.is_linked:
+            self._granter.unlink(row.app, row.linked_user_id)
+            return []
+        claimed: list[Event] = [*self._granter.link(row.app, row.linked_user_id, row.user_id)]
+        return [Message(row.app, event) for event in claimed]
+
+    def _announced(self, row: LinkRow) -> Message:
+        return Message(row.app, self._links.announcement(row, now=self._clock()), row.attempt)
 
     async def _send(self, content: str) -> bool:
         try:

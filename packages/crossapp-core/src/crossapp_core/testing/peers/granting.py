@@ -83,6 +83,12 @@ class Granter:
         self._rows |= {(row.source_app, row.purchase_id, row.product_id): row for row in claimed}
         return [_granted(row) for row in claimed]
 
+    def unlink(self, source_app: str, buyer_user_id: str) -> None:
+        """
+        Forget who a buyer is here; what is unlocked stays so.
+        """
+        self._links.pop((source_app, buyer_user_id), None)
+
     def _teaches(self, product_id: str) -> bool:
         return self.products is None or product_id in self.products
 

@@ -62,6 +62,20 @@ class SketchCounterpart(InMemoryApp):
         """
         self._owe(json.dumps([self._seller.refund(purchase_id, product_id=product_id, reason=reason)]))
 
+    def link(self, user_id: str, linked_user_id: str, *, method: str = "explicit") -> None:
+        """
+        Say that an account here and one at the tested app are one person's.
+        """
+        data = {"userId": user_id, "linkedUserId": linked_user_id, "linkMethod": method}
+        self._owe(json.dumps([("account/linked", data)]))
+
+    def sign_in(self, user_id: str, provider: str, provider_account_id: str) -> None:
+        """
+        Sign in here with an account of an OAuth provider.
+        """
+        data = {"userId": user_id, "provider": provider, "providerAccountId": provider_account_id}
+        self._owe(json.dumps([("user/oauth-login", data)]))
+
     def _react(self, received: ReceivedEvent) -> str | None:
         if received.name not in (*_REQUESTS, *_ANSWERS):
             return None

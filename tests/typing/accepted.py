@@ -11,6 +11,9 @@ from typing import Literal, assert_type
 import inngest
 from pydantic import SecretStr
 
+import crossapp_ah as ah
+import crossapp_tt as tt
+from crossapp_ah.ports import OnClaimed
 from crossapp_core import CrossAppConfigError, EventRejectedError, Peer, Settings
 from crossapp_core.events import (
     JSON,
@@ -132,3 +135,33 @@ def configure() -> Settings:
 outcome = Outcome(ids=("1",), changed=True, messages=(Message("ai-hero", purchased),))
 assert_type(Outcome.from_json(outcome.to_json()), Outcome)
 assert_type(outcome.messages[0].event, Event)
+
+
+async def link(selling: tt.Bridge, granting: ah.Bridge) -> None:
+    """
+    What an app's own pages do to link accounts.
+    """
+    url = await selling.linking.start("u1", "ai-hero", return_to="https://shop.example/settings")
+    assert_type(url, str)
+    token = granting.linking.check(url)
+    assert_type(token.email, str | None)
+    assert_type(await granting.linking.confirm(token, "u2"), Outcome)
+    links = await granting.linking.links_of("u2")
+    assert_type(links[0].linked_email, str | None)
+    assert_type(granting.linking.unlink_sync("u2", links[0].app), Outcome)
+
+
+def tell(claimed: ah.Claimed) -> None:
+    """
+    A hook of a granter, here a plain function.
+    """
+    assert_type(claimed.product_ids, tuple[str, ...])
+
+
+async def tell_later(claimed: ah.Claimed) -> None:
+    """
+    A hook of a granter, here an async one.
+    """
+
+
+hooks: list[OnClaimed] = [tell, tell_later]

@@ -82,7 +82,7 @@ class Linking(LinkRuntime):
         if found is None:
             found = cls(app, linker, sign_ins)
             _shared[app.inngest] = ref(found)
-        else:
+        elif not found.is_of(app):  # one that is of such a bridge has its functions already, which then is the error
             found._join(app, linker)
         return found
 

@@ -30,6 +30,7 @@ _VARIABLES = {
     "return_to_origins": "RETURN_TO",
 }
 _SHARED = ("secret", "previous_secret")
+_NAME = "CROSS_APP_NAME"
 
 
 @dataclass(frozen=True, init=False)
@@ -139,6 +140,7 @@ class Settings(NotPicklable):
     Args:
         app_id: The app itself, `total-typescript` for example.
         peers: The other apps.
+        display_name: How people call the app; its id if it is empty.
         dev: Development: plain http to a peer's Inngest is allowed.
 
     Raises:
@@ -148,17 +150,23 @@ class Settings(NotPicklable):
     app_id: str
     peers: Mapping[str, Peer]
     """By app id."""
+    display_name: str
     dev: bool
 
-    def __init__(self, app_id: str, peers: Iterable[Peer] = (), *, dev: bool = False) -> None:
+    def __init__(self, app_id: str, peers: Iterable[Peer] = (), *, display_name: str = "", dev: bool = False) -> None:
         listed = tuple(peers)
-        vars(self).update(app_id=app_id, peers=MappingProxyType({peer.app_id: peer for peer in listed}), dev=dev)
-        wrong = list(problems.of_settings(app_id, listed, dev=dev))
+        vars(self).update(
+            app_id=app_id,
+            peers=MappingProxyType({peer.app_id: peer for peer in listed}),
+            display_name=display_name or app_id,
+            dev=dev,
+        )
+        wrong = list(problems.of_settings(app_id, listed, display_name=display_name, dev=dev))
         if wrong:
             raise CrossAppConfigError(f"the settings of {app_id}", wrong)
 
     def __hash__(self) -> int:
-        return hash((self.app_id, frozenset(self.peers.values()), self.dev))
+        return hash((self.app_id, frozenset(self.peers.values()), self.display_name, self.dev))
 
     @classmethod
     def from_env(
@@ -176,7 +184,8 @@ class Settings(NotPicklable):
         With the prefix `AI_HERO` these are `AI_HERO_INNGEST_EVENT_KEY`, `AI_HERO_INNGEST_BASE_URL` (default
         https://inn.gs), `AI_HERO_NAME`, `AI_HERO_WEB_URL` and `AI_HERO_RETURN_TO` (origins, separated by commas); then
         `CROSS_APP_SECRET` and, during a rotation, `CROSS_APP_SECRET_PREVIOUS`. With more than one peer each has secrets
-        of its own, `AI_HERO_CROSS_APP_SECRET` for example; these names work with a single peer too.
+        of its own, `AI_HERO_CROSS_APP_SECRET` for example; these names work with a single peer too. How people call the
+        app itself is `CROSS_APP_NAME`.
 
         Args:
             app_id: The app itself.
@@ -194,7 +203,7 @@ class Settings(NotPicklable):
             raise CrossAppConfigError(f"the settings of {app_id}", [problem])
         alone = len(peers) == 1
         listed = [_peer(id_, prefix, source, alone=alone, sketch=id_ in sketch) for id_, prefix in peers.items()]
-        return cls(app_id, listed, dev=dev)
+        return cls(app_id, listed, display_name=source.get(_NAME, ""), dev=dev)
 
     @property
     def sketches(self) -> frozenset[str]:

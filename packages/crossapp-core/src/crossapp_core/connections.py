@@ -15,8 +15,9 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
 import httpx
@@ -154,7 +155,7 @@ class _Open:
     def __init__(self, event_keys: Iterable[str], transport: httpx.BaseTransport | None) -> None:
         self.pid = os.getpid()
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="crossapp")
-        self._redaction = _Redaction(event_keys)
+        self._redaction = _Redaction(event_keys, "httpcore.http11")
         self._transport = transport
         self._http: httpx.Client | None = None
         self._making = threading.Lock()
@@ -211,23 +212,39 @@ def _http(transport: httpx.BaseTransport | None) -> httpx.Client:
     raise CrossAppConfigError("the way to the peers", [f"{kind}: look at {variables} in the environment"])
 
 
+@contextmanager
+def unlogged(event_key: str | None) -> Iterator[None]:
+    """
+    Keep an event key out of the log while somebody else's HTTP client sends with it: httpx logs each URL.
+    """
+    redaction = _Redaction([event_key], "httpx", "httpcore.http11") if event_key else None
+    if redaction is not None:
+        redaction.add()
+    try:
+        yield
+    finally:
+        if redaction is not None:
+            redaction.remove()
+
+
 class _Redaction(logging.Filter):
     """
-    Keeps event keys out of the answers' headers, which httpcore logs: a redirect repeats the URL.
+    Keeps event keys out of what httpcore logs, the answers' headers: a redirect repeats the URL.
     """
 
-    _logger = logging.getLogger("httpcore.http11")
-
-    def __init__(self, event_keys: Iterable[str]) -> None:
+    def __init__(self, event_keys: Iterable[str], *loggers: str) -> None:
         super().__init__()
         longest_first = sorted(map(re.escape, event_keys), key=len, reverse=True)
         self._pattern = re.compile(rf"((?:/|%2F)e(?:/|%2F))(?:{'|'.join(longest_first)})", re.IGNORECASE)
+        self._loggers = [logging.getLogger(name) for name in loggers]
 
     def add(self) -> None:
-        self._logger.addFilter(self)
+        for logger in self._loggers:
+            logger.addFilter(self)
 
     def remove(self) -> None:
-        self._logger.removeFilter(self)
+        for logger in self._loggers:
+            logger.removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()

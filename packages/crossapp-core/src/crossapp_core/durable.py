@@ -20,6 +20,9 @@ T = TypeVar("T")
 RETRIES = 20
 """The most that Inngest allows: they outlast an outage of about a day."""
 
+TIMED_RETRIES = 3
+"""Of what has a timetable: its next time comes soon."""
+
 _Functions: TypeAlias = WeakValueDictionary[str, inngest.Function[Any]]
 _made: WeakKeyDictionary[inngest.Inngest, _Functions] = WeakKeyDictionary()
 
@@ -73,8 +76,7 @@ def create_function(
     on_failure: Body[None] | None = None,
 ) -> inngest.Function[T]:
     """
-    Make an Inngest function of a body that is written once. One with a timetable isn't repeated when it fails: its next
-    time comes.
+    Make an Inngest function of a body that is written once.
 
     Args:
         client: The app's Inngest client.
@@ -93,7 +95,7 @@ def create_function(
     decorate = client.create_function(
         fn_id=fn_id,
         trigger=inngest.TriggerCron(cron=cron) if cron else [inngest.TriggerEvent(event=event) for event in events],
-        retries=0 if cron else RETRIES,
+        retries=TIMED_RETRIES if cron else RETRIES,
         on_failure=flavour(on_failure) if on_failure else None,
         middleware=[_NotUnderWSGI] if is_async else None,
     )

@@ -83,7 +83,7 @@ class Linking(LinkRuntime):
             found = cls(app, linker, sign_ins)
             _shared[app.inngest] = ref(found)
         elif not found.is_of(app):  # one that is of such a bridge has its functions already, which then is the error
-            found._join(app, linker)
+            found._join(app, linker, sign_ins)
         return found
 
     async def start(self, user_id: str, app: str, *, return_to: str | None = None) -> str:
@@ -220,7 +220,7 @@ class Linking(LinkRuntime):
         except Exception as error:  # noqa: BLE001 (as above)
             log.warning("the app's own Inngest wasn't told of a sign-in: %s", type(error).__name__)
 
-    def _join(self, app: Runtime[Any], linker: Linker) -> None:
+    def _join(self, app: Runtime[Any], linker: Linker, sign_ins: Sequence[SignInEvent]) -> None:
         ours = self.linker
         problems = [
             f"both bridges on an Inngest client must have the same {name}"
@@ -235,6 +235,7 @@ class Linking(LinkRuntime):
         if problems:
             raise CrossAppConfigError(f"the bridges of {ours.app_id}", problems)
         self._bridges.add(type(app))
+        self._sign_ins = self._sign_ins if ours.accounts else tuple(sign_ins)
         self.linker = replace(
             ours,
             users=ours.users or linker.users,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _EXAMPLE_URL = "https://inn.gs"
 _HOW_TO_MAKE_ONE = 'python -c "import secrets; print(secrets.token_urlsafe(32))", the same in both apps'
 _LONGEST_NAME = 100
+_A_NAME = f"at most {_LONGEST_NAME} printable characters"
 _APP_ID = re.compile(APP_ID)
 _EVENT_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = re.compile(r"[A-Z]([A-Z0-9_]*[A-Z0-9])?")
@@ -29,17 +30,20 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 _OTHER_KEY = re.compile(r'-----BEGIN|LS0tLS1CRUdJ|ssh-(rsa|dss|ed25519)|ecdsa-sha2-|"kty"')
 
 
-def of_settings(app_id: str, peers: Sequence[Peer], *, dev: bool) -> Iterator[str]:
+def of_settings(app_id: str, peers: Sequence[Peer], *, display_name: str = "", dev: bool) -> Iterator[str]:
     """
     All that is wrong with an app and its peers, a line for each.
 
     Args:
         app_id: The app itself.
         peers: The other apps.
+        display_name: How people call the app.
         dev: Whether plain http is allowed.
     """
     if not _APP_ID.fullmatch(app_id):
         yield f"the app id {app_id!r} must be 1 to 64 of a-z0-9-, like total-typescript"
+    if not _is_name(display_name):
+        yield f"the display_name of {app_id} (CROSS_APP_NAME) must be {_A_NAME}"
     for id_, count in Counter(peer.app_id for peer in peers).items():
         if count > 1:
             yield f"the peer {id_} is given {count} times: give it once"
@@ -58,8 +62,12 @@ def _of_names(peer: Peer) -> Iterator[str]:
         yield f"the peer's id {peer.app_id!r} must be 1 to 64 of a-z0-9-, like ai-hero"
     if peer.env_prefix is not None and not _PREFIX.fullmatch(peer.env_prefix):
         yield f"the prefix {peer.env_prefix!r} of {peer.app_id}'s variables must be of A-Z0-9_, like AI_HERO"
-    if len(peer.display_name) > _LONGEST_NAME or not peer.display_name.isprintable():
-        yield f"{peer.label('display_name')} must be at most {_LONGEST_NAME} printable characters"
+    if not _is_name(peer.display_name):
+        yield f"{peer.label('display_name')} must be {_A_NAME}"
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and text.isprintable()
 
 
 def _of_event_key(peer: Peer) -> Iterator[str]:

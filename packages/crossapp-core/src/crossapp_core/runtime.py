@@ -19,6 +19,7 @@ from sqlmodel import Session
 from crossapp_core import durable, proofs
 from crossapp_core.apps import Settings
 from crossapp_core.client import CrossAppClient
+from crossapp_core.connections import unlogged
 from crossapp_core.database import Database
 from crossapp_core.durable import Run
 from crossapp_core.errors import CrossAppConfigError
@@ -186,10 +187,11 @@ class Runtime(Generic[H]):
         Raises:
             inngest.errors.Error: It didn't accept them.
         """
-        if self.database.is_async:
-            # in a thread, since the SDK's async client belongs to the first event loop that it meets
-            return await asyncio.to_thread(self.inngest.send_sync, events)
-        return self.inngest.send_sync(events)
+        with unlogged(self.inngest.event_key):
+            if self.database.is_async:
+                # in a thread, since the SDK's async client belongs to the first event loop that it meets
+                return await asyncio.to_thread(self.inngest.send_sync, events)
+            return self.inngest.send_sync(events)
 
     def function(
         self,

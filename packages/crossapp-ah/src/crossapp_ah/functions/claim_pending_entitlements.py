@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import inngest
@@ -29,8 +30,12 @@ def claim_pending_entitlements(
     """
 
     async def handle(run: Run) -> None:
+        async def send(messages: Sequence[Message]) -> None:
+            await granter.send(run, "acknowledge", messages)
+
         pair = await take(linking, run, AccountLinked)
-        await _claim_all(granter, run, {"linked_app": pair.app, "linked_user_id": pair.linked_user_id}, on_claimed)
+        link = {"linked_app": pair.app, "linked_user_id": pair.linked_user_id}
+        await _tell(run, await _claim_all(granter, run, link, send=send), on_claimed)
 
     return granter.function(handle, fn_id="claim-pending-entitlements", events=[AccountLinked.name])
 
@@ -41,16 +46,25 @@ def claims_that_were_missed(granter: Runtime[Granter], on_claimed: OnClaimed | N
     """
 
     async def claim(run: Run) -> None:
+        async def send(messages: Sequence[Message]) -> None:
+            # a peer that takes nothing must not keep the others waiting; it will ask, since no user was named
+            await granter.try_to_send(run, "acknowledge", messages)
+
         found = await granter.transact(run, "find claims", claims.waiting, claims.BATCH)
-        for link_id in found.ids:
-            await _claim_all(granter, run, {"id": link_id}, on_claimed)
+        claimed = [await _claim_all(granter, run, {"id": link_id}, send=send) for link_id in found.ids]
+        for each in claimed:  # last: a hook that fails keeps no claim waiting
+            await _tell(run, each, on_claimed)
 
     return claim
 
 
 async def _claim_all(
-    granter: Runtime[Granter], run: Run, link: Mapping[str, object], on_claimed: OnClaimed | None
-) -> None:
+    granter: Runtime[Granter],
+    run: Run,
+    link: Mapping[str, object],
+    *,
+    send: Callable[[Sequence[Message]], Awaitable[None]],
+) -> list[Message]:
     async def begin() -> str:
         return iso(granter.clock())
 
@@ -60,17 +74,17 @@ async def _claim_all(
     after: tuple[str, str] | None = None
     while True:
         batch = await granter.transact(run, "claim", claims.claim, Claim(link, began, after))
-        await granter.send(run, "acknowledge", batch.messages, answers=run.event.id)
+        await send([replace(message, answers=run.event.id) for message in batch.messages])
         claimed += batch.messages
         if len(batch.ids) < claims.BATCH:
-            break
+            return claimed
         last = _granted(claimed[-1])
         after = last.source_purchase_id, last.product_id
-    if claimed and on_claimed is not None:
-        await _tell(run, claimed, on_claimed)
 
 
-async def _tell(run: Run, claimed: Sequence[Message], on_claimed: OnClaimed) -> None:
+async def _tell(run: Run, claimed: Sequence[Message], on_claimed: OnClaimed | None) -> None:
+    if not claimed or on_claimed is None:
+        return
     granted = [_granted(message) for message in claimed]
     news = Claimed(str(granted[0].user_id), claimed[0].target, tuple(each.product_id for each in granted))
 

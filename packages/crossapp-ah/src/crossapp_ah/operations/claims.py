@@ -85,7 +85,10 @@ def _found(
 ) -> Sequence[Row[Any]]:
     table = granter.entitlements
     status, holder, claimed_at = (column_of(table, name) for name in ("status", "user_id", "claimed_at"))
-    purchase, product = column_of(table, "source_purchase_id"), column_of(table, "product_id")
+    product = column_of(table, "product_id")
+    # as an expression: else the order is taken from the unique index, past all that others have bought, and MariaDB
+    # locks what it passes
+    purchase = column_of(table, "source_purchase_id").concat("")
     again = and_(status == ACTIVE, holder == user_id, claimed_at == request.at)
     query = (
         select(*table_of(table).primary_key, purchase, product, status, column_of(table, "source_version"))
@@ -124,7 +127,8 @@ def _waiting_by_address(session: Session, granter: Granter, limit: int, now: dat
         return ()
     stand = column_of(links, "linked_app").in_(sorted(granter.sketches)), column_of(links, "active") == 1
     count = session.scalar(select(func.count()).select_from(links).where(*stand)) or 0
-    turn = (now - _EPOCH) // _MINUTE * limit % max(count, 1) // limit * limit
+    pages = max(-(-count // limit), 1)
+    turn = (now - _EPOCH) // _MINUTE % pages * limit
     some = session.scalars(select(links).where(*stand).order_by(column_of(links, "id")).offset(turn).limit(limit))
     return [
         link.id

@@ -163,7 +163,9 @@ def list_of(session: Session, linker: Linker, user_id: str) -> Sequence[AccountL
     if value is None:
         return ()
     query = select(table).where(column == value, column_of(table, "active") == 1)
-    return session.scalars(query.order_by(column_of(table, "linked_app"))).all()
+    found = session.scalars(query.order_by(column_of(table, "linked_app")))
+    # compared once more: to MySQL `ada ` is `ada`
+    return [row for row in found if str(row.user_id) == user_id]
 
 
 def _pair_in(linker: Linker, fact: Fact) -> Pair:

@@ -18,7 +18,7 @@ from crossapp_core.events import LARGEST_INTEGER, EntitlementFailed, Entitlement
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Outcome
 from crossapp_tt.catalog import Component
-from crossapp_tt.operations.buyers import named
+from crossapp_tt.operations import buyers
 from crossapp_tt.operations.messages import is_unsent, message_of
 from crossapp_tt.operations.rows import (
     Row,
@@ -68,10 +68,12 @@ def apply(session: Session, seller: Seller, ack: Ack, /, *, now: datetime) -> Ou
         return Outcome((row.id,), False, tuple(message_of(seller, each) for each in unsent if is_unsent(each)))
     if isinstance(ack, EntitlementFailed):
         return _failed(seller, row, ack, now)
-    return _done(row, ack, now)
+    return _done(session, seller, row, ack, now)
 
 
-def _done(row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime) -> Outcome:
+def _done(
+    session: Session, seller: Seller, row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime
+) -> Outcome:
     granted = isinstance(ack, EntitlementGranted)
     if granted != (row.desired == Desired.GRANTED):
         detail = f"{ack.name} answers version {ack.version} of {row.id}, which wants it {row.desired}"
@@ -83,6 +85,8 @@ def _done(row: Row, ack: EntitlementGranted | EntitlementRevoked, now: datetime)
         row.target_user_id = ack.user_id or row.target_user_id
         if ack.user_id is not None:
             row.next_attempt_at = None  # it may have been asked for
+        elif row.target_user_id is None and buyers.is_linked(session, seller, row):
+            row.next_attempt_at = row.next_attempt_at or next_attempt(row, now)  # it was answered before it was claimed
     return Outcome((row.id,), row.model_dump() != before)
 
 
@@ -103,7 +107,7 @@ def _state_anew(
     session: Session, seller: Seller, ack: Ack, component: Component, purchase: Purchase | None, now: datetime
 ) -> Outcome:
     known = rows_of(session, seller, ack.source_purchase_id, locked=False)
-    owned = named(session, seller, purchase, known) if purchase is not None and purchase.owned else None
+    owned = buyers.named(session, seller, purchase, known) if purchase is not None and purchase.owned else None
     sold = components_of(session, seller, owned, known) if owned else ()
     if component not in sold and _is_of_another_app(known, ack):
         detail = f"{ack.source_app} answers for {ack.product_id} of {ack.source_purchase_id}, which is another app's"

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlmodel import Session
 
 from crossapp_core import addresses
 from crossapp_core.backoff import next_attempt
-from crossapp_core.columns import column_of, table_of
+from crossapp_core.columns import column_of, stored_id, table_of
 from crossapp_core.tables import AccountLinkBase
 from crossapp_tt.operations.rows import Row
 from crossapp_tt.ports import Purchase, Seller
@@ -49,6 +49,26 @@ def ask_again(seller: Seller, session: Session, link: AccountLinkBase, *, now: d
     )
     query = update(table_of(ledger)).where(*wanted, user_id.is_(None), due.is_(None))
     session.execute(query.values({due: next_attempt(0, now=now)}))
+
+
+def linked_user(session: Session, seller: Seller, row: Row) -> str | None:
+    """
+    Whose account at the granter belongs to the buyer of a row, as far as the seller knows.
+    """
+    if seller.links is None or row.buyer_user_id is None:
+        return None
+    user_id = column_of(seller.links, "user_id")
+    value = stored_id(session, user_id, row.buyer_user_id)
+    stands = column_of(seller.links, "linked_app") == row.target_app, column_of(seller.links, "active") == 1
+    query = select(column_of(seller.links, "linked_user_id")).where(user_id == value, *stands)
+    return None if value is None else session.scalar(query)
+
+
+def is_linked(session: Session, seller: Seller, row: Row) -> bool:
+    """
+    Whether the buyer of a row has a linked account at the granter.
+    """
+    return linked_user(session, seller, row) is not None
 
 
 def _holder(session: Session, seller: Seller, email: str | None) -> str | None:

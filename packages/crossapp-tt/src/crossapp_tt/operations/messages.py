@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import select
 from sqlalchemy.orm import object_session
+from sqlmodel import Session
 
-from crossapp_core.columns import column_of, stored_id
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.outcomes import Message
+from crossapp_tt.operations import buyers
 from crossapp_tt.operations.rows import Reason, Row, next_attempt
 from crossapp_tt.ports import Seller
 from crossapp_tt.tables import Desired, SyncStatus
@@ -103,13 +103,7 @@ def _sketch_message(seller: Seller, row: Row) -> Message:
 def _linked_user(seller: Seller, row: Row) -> str | None:
     # a library peer looks at its own links, a sketch peer believes what it is told
     session = object_session(row)
-    if session is None or seller.links is None or row.buyer_user_id is None:
-        return None
-    user_id = column_of(seller.links, "user_id")
-    value = stored_id(session, user_id, row.buyer_user_id)
-    stands = column_of(seller.links, "linked_app") == row.target_app, column_of(seller.links, "active") == 1
-    query = select(column_of(seller.links, "linked_user_id")).where(user_id == value, *stands)
-    return None if value is None else session.scalar(query)
+    return None if session is None else buyers.linked_user(cast("Session", session), seller, row)
 
 
 def _grant(row: Row, purchase_id: str, *, linked_user_id: str | None = None) -> BundlePurchased:

@@ -41,13 +41,19 @@ class ServedSchool(School):
     The school as it is deployed, and the Inngest environments of both apps.
     """
 
-    def __init__(self, local: LocalInngest, database: Database, products: ah.Products | None = None) -> None:
+    def __init__(
+        self, local: LocalInngest, database: Database, products: ah.Products | None = None, **options: Any
+    ) -> None:
         self.local = local
         self.inngest = local.environment(SCHOOL, keys=[SCHOOL_KEY])
         self.shop = local.environment(SHOP, keys=[SHOP_KEY])
         own = settings(SCHOOL, SHOP, url=self.shop.url)
         client = inngest.Inngest(
-            app_id=SCHOOL, is_production=False, api_base_url=self.inngest.url, event_api_base_url=self.inngest.url
+            app_id=SCHOOL,
+            is_production=False,
+            event_key=SCHOOL_KEY,
+            api_base_url=self.inngest.url,
+            event_api_base_url=self.inngest.url,
         )
         self.bridge = ah.Bridge(
             client,
@@ -55,6 +61,7 @@ class ServedSchool(School):
             settings=own,
             products=products or ah.TableProducts(SchoolProduct),
             clock=local.clock,
+            **options,
         )
         super().__init__(database, self.bridge.host)
         self.bridge.client = CrossAppClient(

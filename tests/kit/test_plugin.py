@@ -9,7 +9,7 @@ import pytest
 from tests.kit.running import ANYIO, ASYNCIO, run, write
 
 MISTAKES = {
-    "dropped": ["NotServedError", "handle-entitlement-revoked is not served: was all of bridge.functions"],
+    "dropped": ["NotServedError", "reconcile-cross-app is not served: was all of bridge.functions"],
     "replaced": ["NotServedError", "emit-bundle-purchase is served, but it is another function of that id"],
     "trigger": ["NobodyListensError", "listens to 'purchase/created'", "purchase/craeted"],
     "secret": ["PeerRejectedError", "ai-hero refused bundle/purchased: signature: ", "the same secret?"],

@@ -65,10 +65,10 @@ def hosts() -> tuple[Seller, Granter]:
     """
     Both apps as their bridges make them.
     """
-    client, engine = inngest.Inngest(app_id="any", is_production=False), create_engine("sqlite://")
-    seller = tt.Bridge(client, engine, settings=shop_settings(), purchases=shop_purchases(), bundles=BUNDLES)
+    clients, engine = [inngest.Inngest(app_id="any", is_production=False) for _ in range(2)], create_engine("sqlite://")
+    seller = tt.Bridge(clients[0], engine, settings=shop_settings(), purchases=shop_purchases(), bundles=BUNDLES)
     products = ah.TableProducts(SchoolProduct)
-    return seller.host, ah.Bridge(client, engine, settings=school_settings(), products=products).host
+    return seller.host, ah.Bridge(clients[1], engine, settings=school_settings(), products=products).host
 
 
 class Exchange:

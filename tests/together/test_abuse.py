@@ -164,7 +164,7 @@ class TestForgedAnswer:
             message = await attack.failed(sold.shop, f"handle-{kind.name.replace('/', '-')}")
             assert "event-rejected: state: " in message
 
-    @pytest.mark.parametrize("name", [BUNDLE_SOLD, REVOKE, "account/linked", "user/oauth-login"])
+    @pytest.mark.parametrize("name", [BUNDLE_SOLD, REVOKE, "user/oauth-login"])
     async def test_wrong_direction(self, sold: World, name: str) -> None:
         """
         What only a granter gets runs nothing at a seller.

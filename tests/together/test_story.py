@@ -236,12 +236,23 @@ class TestGranterFunctions:
         The functions' ids and triggers, and how often they are tried: Inngest's memory hangs on the ids.
         """
         configs = [function.get_config("https://school.example").main for function in world.school.bridge.functions]
-        assert {config.id: [trigger.event for trigger in config.triggers] for config in configs} == {  # type: ignore[union-attr]
+        triggers = {
+            config.id: [
+                getattr(trigger, "event", None) or getattr(trigger, "cron", None) for trigger in config.triggers
+            ]
+            for config in configs
+        }
+        assert triggers == {
             "school-handle-bundle-purchase": ["bundle/purchased"],
             "school-handle-revocation": ["entitlement/revoke"],
+            "school-claim-pending-entitlements": ["account/linked"],
+            "school-handle-account-unlinked": ["account/unlinked"],
+            "school-handle-link-state": ["account/link-state"],
+            "school-reconcile-cross-app": ["* * * * *"],
         }
         for config in configs:
-            assert [step.retries and step.retries.attempts for step in config.steps.values()] == [20]
+            attempts = 0 if config.id == "school-reconcile-cross-app" else 20
+            assert [step.retries and step.retries.attempts for step in config.steps.values()] == [attempts]
             options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
             assert (options, config.singleton) == ((None,) * 5, None)
 

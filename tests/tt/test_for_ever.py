@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
 from crossapp_core.events import EntitlementFailed, EntitlementGranted, EntitlementRevoked
+from crossapp_core.ports import Account
 from tests.together.apps import metadata
 from tests.tt.deployed import ADA, Seller, opened
 
@@ -21,27 +23,74 @@ async def seller(tmp_path: Path) -> AsyncIterator[Seller]:
         yield seller
 
 
+class NobodySignsIn:
+    """
+    Accounts at OAuth providers of which there are none.
+    """
+
+    def find(self, session: Session, provider: str, provider_account_id: str) -> Account | None:
+        """
+        None.
+        """
+        return None
+
+    def of(self, session: Session, user_id: str) -> list[Account]:
+        """
+        None.
+        """
+        return []
+
+
+def _triggers(config: Any) -> list[str]:
+    # a timetable has no event
+    return [getattr(trigger, "event", None) or trigger.cron for trigger in config.triggers]
+
+
 class TestForEver:
     async def test_ids_and_triggers(self, seller: Seller) -> None:
         """
         The functions' ids and triggers: Inngest's memory hangs on them, so no version may change one.
         """
         configs = [function.get_config("https://shop.example").main for function in seller.shop.bridge.functions]
-        assert {config.id: [trigger.event for trigger in config.triggers] for config in configs} == {  # type: ignore[union-attr]
+        assert {config.id: _triggers(config) for config in configs} == {
             "shop-emit-bundle-purchase": ["purchase/created"],
             "shop-emit-revocation": ["purchase/refunded"],
             "shop-handle-entitlement-granted": ["entitlement/granted"],
             "shop-handle-entitlement-revoked": ["entitlement/revoked"],
             "shop-handle-entitlement-failed": ["entitlement/failed"],
+            "shop-handle-account-linked": ["account/linked"],
+            "shop-handle-account-unlinked": ["account/unlinked"],
+            "shop-handle-link-state": ["account/link-state"],
+            "shop-reconcile-cross-app": ["* * * * *"],
         }
+
+    async def test_ids_of_sign_ins(self, tmp_path: Path) -> None:
+        """
+        A shop that says who signs in with what has two more.
+        """
+        async with opened("sqlite", tmp_path) as seller:
+            await seller.shop.open(seller.settings, accounts=NobodySignsIn())
+            configs = [function.get_config("https://shop.example").main for function in seller.shop.bridge.functions]
+            await seller.shop.bridge.client.aclose()
+
+        triggers = {config.id: _triggers(config) for config in configs}
+        assert len(triggers) == 11
+        assert triggers["shop-emit-oauth-login"] == [
+            "user/login",
+            "user/oauth-provider-account-linked",
+            "cross-app/signed-in",
+        ]
+        assert triggers["shop-check-oauth-autolink"] == ["user/oauth-login"]
 
     async def test_options(self, seller: Seller) -> None:
         """
-        All are tried as often as Inngest allows, and none has an option that can lose or merge events.
+        All are tried as often as Inngest allows, save for the one whose next time comes, and none has an option that
+        can lose or merge events.
         """
         for function in seller.shop.bridge.functions:
             config = function.get_config("https://shop.example").main
-            assert [step.retries and step.retries.attempts for step in config.steps.values()] == [20]
+            attempts = 0 if config.id == "shop-reconcile-cross-app" else 20
+            assert [step.retries and step.retries.attempts for step in config.steps.values()] == [attempts]
             options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
             assert (options, config.singleton) == ((None,) * 5, None)
 

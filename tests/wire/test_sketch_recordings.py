@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import inngest
@@ -8,7 +9,7 @@ import pytest
 from crossapp_core import proofs
 from crossapp_core.apps import Peer, Settings
 from crossapp_core.errors import EventRejectedError
-from crossapp_core.events import BundlePurchased, EntitlementRevoke, Event
+from crossapp_core.events import AccountLinked, BundlePurchased, EntitlementRevoke, Event, UserOAuthLogin
 from tests.wire.recordings import GRANTER, SELLER, SKETCHED, kind_of, recording, settings
 
 SENT_BY_SELLERS = {"bundle/purchased", "entitlement/revoke"}
@@ -22,6 +23,13 @@ BOUGHT: dict[str, Any] = {
     "version": 1,
 }
 REVOKED: dict[str, Any] = {"purchase_id": "pur_1", "reason": "refunded", "version": 2}
+LINKED: dict[str, Any] = {
+    "source_app": SELLER,
+    "user_id": "user_1",
+    "linked_app": GRANTER,
+    "linked_user_id": "member_1",
+}
+LAST_SUMMER, LONG_AGO = datetime(2026, 8, 31, 23, 59, 59, 999_000, UTC), datetime(1970, 1, 1, tzinfo=UTC)
 MEANT: dict[str, Event] = {
     "bundle-purchased.sketch": BundlePurchased(source_app=SELLER, **BOUGHT),
     "bundle-purchased.linked": BundlePurchased(source_app=SELLER, linked_user_id="member_1", **BOUGHT),
@@ -29,6 +37,18 @@ MEANT: dict[str, Event] = {
     "entitlement-revoke.sketch": EntitlementRevoke(source_app=SELLER, **REVOKED),
     "entitlement-revoke.product": EntitlementRevoke(source_app=SELLER, product_id="prod_9", **REVOKED),
     "entitlement-revoke.other-reason": EntitlementRevoke(source_app=SELLER, **{**REVOKED, "reason": "manual"}),
+    "account-linked.sketch": AccountLinked(
+        email="ada@example.com", link_method="oauth-github", linked_at=LAST_SUMMER, version=1, **LINKED
+    ),
+    "account-linked.explicit": AccountLinked(link_method="explicit", linked_at=LONG_AGO, version=3, **LINKED),
+    "user-oauth-login.sketch": UserOAuthLogin(
+        source_app=SELLER,
+        user_id="user_1",
+        email="ada@example.com",
+        provider="github",
+        provider_account_id="1234",
+        logged_in_at=LAST_SUMMER,
+    ),
 }
 """What a seller that is written after the sketch has sent, as we understand it."""
 REFUSED = {"bundle-purchased.no-product"}
@@ -125,6 +145,11 @@ class TestSketchSeller:
             ("bundle-purchased.sketch", "buyerEmail", "ada@example.com@example.com"),
             ("entitlement-revoke.sketch", "purchaseId", ""),
             ("entitlement-revoke.product", "productId", ""),
+            ("account-linked.explicit", "linkedUserId", ""),
+            ("account-linked.explicit", "linkMethod", "email"),
+            ("account-linked.sketch", "userId", None),
+            ("user-oauth-login.sketch", "provider", "Git Hub"),
+            ("user-oauth-login.sketch", "providerAccountId", 1234),
         ],
     )
     def test_wrong_values(self, name: str, field: str, value: object) -> None:
@@ -143,7 +168,7 @@ class TestRecordings:
         Each event of the sketch is recorded in its barest form, and for each of a seller it is said what it means.
         """
         bare = {sketched(name).name for name in SKETCHED if name.endswith(".sketch")}
-        of_sellers = {name for name in SKETCHED if sketched(name).name in SENT_BY_SELLERS}
+        of_sellers = {name for name in SKETCHED if sketched(name).name in SENT_BY_SELLERS | SENT_BY_BOTH}
 
         assert bare == SENT_BY_SELLERS | SENT_BY_GRANTERS | SENT_BY_BOTH
         assert of_sellers == MEANT.keys() | REFUSED

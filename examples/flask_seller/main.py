@@ -14,12 +14,13 @@ from flask import Flask
 from sqlalchemy import create_engine
 from sqlmodel import Session
 
-from examples.flask_seller import pages, webhooks
+from examples.flask_seller import links, pages, sign_in, webhooks
 from examples.flask_seller.config import Config
 from examples.two_apps.seller import sample
 from examples.two_apps.seller.crossapp import make_bridge
 from examples.two_apps.seller.inngest_client import make_client
 from examples.two_apps.seller.models import create_tables
+from examples.two_apps.sign_in.settings import Settings
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -35,12 +36,16 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         create_tables(connection)
     if config.sample_data:
         with Session(engine) as session, session.begin():
-            sample.fill(session)
+            sample.fill(session, dev=config.dev)
 
     app = Flask(__name__)
+    settings = Settings.from_env(variables, origin=config.serve_origin, dev=config.dev)
+    sign_in.install(app, settings)
     inngest.flask.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)
     app.register_blueprint(webhooks.blueprint(engine, bridge, client, config.stripe_webhook_secret))
     app.register_blueprint(pages.blueprint(engine))
+    app.register_blueprint(sign_in.blueprint(engine, settings))
+    app.register_blueprint(links.blueprint(bridge))
     app.extensions["shop"] = (bridge.client.close, engine.dispose)
     return app
 

@@ -9,7 +9,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from examples.flask_seller import sign_in
 from examples.two_apps.seller import storefront
+from examples.two_apps.sign_in import forms
 
 
 def blueprint(engine: Engine) -> Blueprint:
@@ -21,6 +23,7 @@ def blueprint(engine: Engine) -> Blueprint:
     @routes.get("/")
     def index() -> ResponseReturnValue:
         with Session(engine) as session:
-            return storefront.page(session), storefront.HEADERS
+            corner = forms.corner(sign_in.current_user(session))
+            return storefront.page("For sale", storefront.for_sale(session), corner), storefront.headers()
 
     return routes

@@ -20,6 +20,8 @@ from examples.two_apps import stripe_events
 from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.seller.main import create_app as create_shop
 
+FASTAPI = "FastAPI with an async engine"
+
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+asyncmy"}
 
 
@@ -32,6 +34,7 @@ class Site:
     app: App
     visitor: Callable[[], httpx.AsyncClient]
     """Another browser, which has no cookies yet."""
+    made_of: str
 
 
 Open: TypeAlias = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Site]]
@@ -64,15 +67,16 @@ def fastapi(create_app: Callable[[Mapping[str, str]], FastAPI]) -> Stack:
 
     @asynccontextmanager
     async def opened(environ: Mapping[str, str]) -> AsyncIterator[Site]:
-        app = create_app(environ)
+        app, origin = create_app(environ), environ["INNGEST_SERVE_ORIGIN"]
         transport = httpx.ASGITransport(app=app)
         async with app.router.lifespan_context(app):
             yield Site(
                 app,
-                lambda: httpx.AsyncClient(transport=transport, base_url="http://app.test", follow_redirects=True),
+                lambda: httpx.AsyncClient(transport=transport, base_url=origin, follow_redirects=True),
+                FASTAPI,
             )
 
-    return Stack("FastAPI with an async engine", _DRIVERS, opened)
+    return Stack(FASTAPI, _DRIVERS, opened)
 
 
 FASTAPI_SHOP, FASTAPI_SCHOOL = fastapi(create_shop), fastapi(create_school)
@@ -96,14 +100,16 @@ def variables(shop: Place, school: Place) -> tuple[dict[str, str], dict[str, str
     """
     shared = {"INNGEST_DEV": "1", "SAMPLE_DATA": "1", "CROSS_APP_SECRET": secrets.token_urlsafe(32)}
     webhook = {"STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}"}
+    shop_name, school_name = "Total TypeScript", "AI Hero"
     return (
-        shared | _own(shop) | _peer("AI_HERO", school) | webhook,
-        shared | _own(school) | _peer("TT", shop),
+        shared | _own(shop, shop_name) | _peer("AI_HERO", school, school_name) | webhook,
+        shared | _own(school, school_name) | _peer("TT", shop, shop_name),
     )
 
 
-def _own(place: Place) -> dict[str, str]:
+def _own(place: Place, name: str) -> dict[str, str]:
     return {
+        "CROSS_APP_NAME": name,
         "DATABASE_URL": place.database_url,
         "INNGEST_SERVE_ORIGIN": place.origin,
         "INNGEST_BASE_URL": place.inngest_url,
@@ -111,8 +117,13 @@ def _own(place: Place) -> dict[str, str]:
     }
 
 
-def _peer(prefix: str, place: Place) -> dict[str, str]:
-    return {f"{prefix}_INNGEST_BASE_URL": place.inngest_url, f"{prefix}_INNGEST_EVENT_KEY": place.event_key}
+def _peer(prefix: str, place: Place, name: str) -> dict[str, str]:
+    return {
+        f"{prefix}_INNGEST_BASE_URL": place.inngest_url,
+        f"{prefix}_INNGEST_EVENT_KEY": place.event_key,
+        f"{prefix}_NAME": name,
+        f"{prefix}_WEB_URL": place.origin,
+    }
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,12 @@ class Together:
 
 @asynccontextmanager
 async def started(
-    databases: tuple[URL, URL], *, shop: Stack = FASTAPI_SHOP, school: Stack = FASTAPI_SCHOOL
+    databases: tuple[URL, URL],
+    *,
+    shop: Stack = FASTAPI_SHOP,
+    school: Stack = FASTAPI_SCHOOL,
+    origins: tuple[str, str] = ("http://shop.test", "http://school.test"),
+    extra: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> AsyncIterator[Together]:
     """
     Both apps with the sample data, registered at an Inngest of their own.
@@ -162,6 +178,8 @@ async def started(
         databases: That of the shop and that of the school, whatever the driver.
         shop: What the shop is made of.
         school: What the school is made of.
+        origins: Where people reach the shop, and the school.
+        extra: More environment variables of the shop, and of the school.
     """
     stacks = (shop, school)
     async with AsyncExitStack() as stack:
@@ -171,12 +189,13 @@ async def started(
         urls = [each.url(database) for each, database in zip(stacks, databases, strict=True)]
         environs = variables(
             *(
-                Place(f"http://{inngest.name}.test", url, inngest.url, key)
-                for inngest, url, key in zip(inngests, urls, keys, strict=True)
+                Place(origin, url, inngest.url, key)
+                for origin, inngest, url, key in zip(origins, inngests, urls, keys, strict=True)
             )
         )
         apps = []
-        for each, inngest, environ in zip(stacks, inngests, environs, strict=True):
+        for each, inngest, said, more in zip(stacks, inngests, environs, extra, strict=True):
+            environ = {**said, **more}
             site = await stack.enter_async_context(each.open(environ))
             client = await stack.enter_async_context(site.visitor())
             await inngest.aregister(site.app)

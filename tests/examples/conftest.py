@@ -9,7 +9,11 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from examples.flask_seller.stack import FLASK_SHOP
+from examples.two_apps.granter.sample import PASSWORD
+from examples.two_apps.serving import Served, served
 from examples.two_apps.together import FASTAPI_SHOP, Stack, Together, started
+from tests.examples.rows import link_ada
+from tests.examples.sites import SCHOOL, SHOP, Site
 
 SHOPS = {"fastapi": FASTAPI_SHOP, "flask": FLASK_SHOP}
 """The shop in all its forms."""
@@ -39,11 +43,11 @@ class Apps:
 
     async def get(self, path: str, *, user: str | None) -> httpx.Response:
         """
-        Open a page of the school, as somebody.
+        Open a page of the school, as the user with that address.
         """
         async with self.both.school.visitor() as browser:
             if user is not None:
-                await browser.post("/sign-in", data={"user": user})
+                await browser.post("/sign-in", data={"email": user, "password": PASSWORD})
             return await browser.get(path)
 
 
@@ -69,8 +73,26 @@ def shop() -> Stack:
 @pytest.fixture
 async def apps(engines: tuple[Engine, Engine], shop: Stack) -> AsyncIterator[Apps]:
     """
-    Both apps with the sample data.
+    Both apps with the sample data; Ada is linked.
     """
     databases = (engines[0].url, engines[1].url)
     async with started(databases, shop=shop) as both:
+        link_ada(*engines)
         yield Apps(both, *engines)
+
+
+@pytest.fixture
+async def on_ports(engines: tuple[Engine, Engine]) -> AsyncIterator[Served]:
+    """
+    Both apps and the provider that stands in for GitHub, each on a real port.
+    """
+    async with served((engines[0].url, engines[1].url)) as all_three:
+        yield all_three
+
+
+@pytest.fixture(params=[SHOP, SCHOOL])
+def site(request: pytest.FixtureRequest, on_ports: Served, engines: tuple[Engine, Engine]) -> Site:
+    """
+    Each of the apps in turn, on a real port.
+    """
+    return Site.of(request.param, on_ports, engines)

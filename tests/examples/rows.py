@@ -5,11 +5,12 @@ What the example apps' databases hold.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from crossapp_ah.models import Entitlement
+from crossapp_ah.models import AccountLink, Entitlement
 from crossapp_tt.models import CrossAppSync
 from examples.two_apps.seller.models import Purchase
 
@@ -28,6 +29,20 @@ def ledger(shop: Engine) -> Sequence[CrossAppSync]:
     """
     with Session(shop) as session:
         return session.exec(select(CrossAppSync)).all()
+
+
+def link_ada(shop: Engine, school: Engine) -> None:
+    """
+    Write down in both databases that Ada has confirmed that both accounts are hers.
+    """
+    for engine, mine, app, theirs in (
+        (shop, "usr_ada", "ai-hero", "member_ada"),
+        (school, "member_ada", "total-typescript", "usr_ada"),
+    ):
+        row = AccountLink(id="link_ada", user_id=mine, linked_app=app, linked_user_id=theirs, version=3)  # type: ignore[call-arg]
+        row.link_method, row.linked_at, row.acknowledged_version = "explicit", datetime.now(UTC), 3
+        with Session(engine) as session, session.begin():
+            session.add(row)
 
 
 def entitlements(school: Engine) -> Sequence[Entitlement]:

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 from examples.two_apps.demo import play
 from examples.two_apps.granter.main import create_app as create_school
+from examples.two_apps.serving import fastapi_on
 from examples.two_apps.story import Story, wants_colour
-from examples.two_apps.together import fastapi
 
 ROOT = Path(__file__).parents[2]
 ESCAPE = "\x1b"
@@ -43,7 +43,7 @@ class TestDemo:
         """
         assert (demo.returncode, demo.stderr) == (0, "")
         assert "✗" not in demo.stdout
-        assert demo.stdout.endswith("\nAll 12 expectations were met.\n")
+        assert demo.stdout.endswith("\nAll 19 expectations were met.\n")
 
     def test_which_shop(self, demo: subprocess.CompletedProcess[str]) -> None:
         """
@@ -73,7 +73,12 @@ class TestDemo:
             "ai-hero → total-typescript   entitlement/granted         course_evals, pending",
             "total-typescript → ai-hero   entitlement/revoke          course_evals, refunded",
             "✓ Ada opens the course, and gets 200",
-            "✓ Grace’s entitlement is pending",
+            "ai-hero → total-typescript   account/linked",
+            "total-typescript → ai-hero   account/link-state",
+            "ai-hero → total-typescript   user/oauth-login",
+            "✓ Back at the shop she reads The accounts are linked now.",
+            "✓ Ada’s entitlement is pending",
+            "✓ Grace opens the course, and gets 200",
             "✓ Grace’s row in the ledger is revoked",
         ],
     )
@@ -89,7 +94,7 @@ class TestDemo:
         """
         held = re.findall(r"holds, in (\w+):\n((?:    .*\n)+)", demo.stdout)
         versions = {name: [re.findall(r"version (\d+)", rows) for _, rows in held if _ == name] for name, _ in held}
-        assert len(versions["CrossAppSync"]) == 4
+        assert len(versions["CrossAppSync"]) == 6
         assert versions["CrossAppSync"] == versions["Entitlement"]
 
 
@@ -122,10 +127,10 @@ class TestPlay:
         def another_secret(environ: Mapping[str, str]) -> FastAPI:
             return create_school({**environ, "CROSS_APP_SECRET": "another secret of just the right length"})
 
-        assert not await play(Story(out, colour=False), school=fastapi(another_secret))
+        assert not await play(Story(out, colour=False), school=fastapi_on(another_secret))
         end = out.getvalue().split("Not as it should be:")[1]
         assert "handle-bundle-purchase of ai-hero failed: event-rejected: signature" in end
-        assert "Ada’s entitlement is missing, not active" in end
+        assert "Ada’s entitlement is missing, not pending" in end
         assert "Ada opens the course, and gets 403, not 200" in end
 
     async def test_app_that_does_not_start(self) -> None:
@@ -137,7 +142,7 @@ class TestPlay:
         def without_key(environ: Mapping[str, str]) -> FastAPI:
             return create_school({**environ, "TT_INNGEST_EVENT_KEY": ""})
 
-        assert not await play(Story(out, colour=False), school=fastapi(without_key))
+        assert not await play(Story(out, colour=False), school=fastapi_on(without_key))
         assert "It can’t go on: CrossAppConfigError: 1 problem with the settings of ai-hero" in out.getvalue()
         assert "TT_INNGEST_EVENT_KEY is not set" in out.getvalue()
         assert "Traceback" not in out.getvalue()

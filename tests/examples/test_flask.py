@@ -34,6 +34,12 @@ FUNCTIONS = {
     "total-typescript-handle-entitlement-granted",
     "total-typescript-handle-entitlement-revoked",
     "total-typescript-handle-entitlement-failed",
+    "total-typescript-handle-account-linked",
+    "total-typescript-handle-account-unlinked",
+    "total-typescript-handle-link-state",
+    "total-typescript-emit-oauth-login",
+    "total-typescript-check-oauth-autolink",
+    "total-typescript-reconcile-cross-app",
 }
 
 

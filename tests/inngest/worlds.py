@@ -23,6 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from crossapp_core.testing import LocalInngest
 from examples.two_apps import stripe_events
 from examples.two_apps.granter.main import create_app as create_school
+from examples.two_apps.granter.sample import PASSWORD
 from examples.two_apps.seller.main import create_app as create_shop
 from examples.two_apps.together import Place, variables
 
@@ -130,11 +131,11 @@ class World:
         signed = stripe_events.request(event, self.shop_environ["STRIPE_WEBHOOK_SECRET"])
         (await self.shop.post(stripe_events.PATH, **signed)).raise_for_status()
 
-    async def open(self, course: str, *, user: str) -> int:
+    async def open(self, course: str, *, address: str) -> int:
         """
         Open a course as somebody, and tell the answer's status.
         """
-        await self.school.post("/sign-in", data={"user": user})
+        await self.school.post("/sign-in", data={"email": address, "password": PASSWORD})
         return (await self.school.get(f"/courses/{course}")).status_code
 
 

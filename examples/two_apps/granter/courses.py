@@ -4,8 +4,6 @@ What the signed-in user may open.
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,8 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 import crossapp_ah as ah
 from examples.two_apps.granter import pages
-from examples.two_apps.granter.models import Course, User
-from examples.two_apps.granter.sign_in import SignIn
+from examples.two_apps.granter.models import Course
+from examples.two_apps.sign_in.routes import SignIn
+from examples.two_apps.sign_in.tables import UserBase
 
 
 def router(engine: AsyncEngine, sign_in: SignIn) -> APIRouter:
@@ -30,7 +29,7 @@ def router(engine: AsyncEngine, sign_in: SignIn) -> APIRouter:
         async with AsyncSession(engine) as session:
             courses = (await session.exec(select(Course).order_by(col(Course.title)))).all()
             listed = [(course, await _may_open(session, user, course)) for course in courses]
-        return pages.respond(pages.index(listed, user))
+        return pages.index(listed, user)
 
     @routes.get("/courses/{course_id}")
     async def show(course_id: str, request: Request) -> HTMLResponse:
@@ -38,14 +37,14 @@ def router(engine: AsyncEngine, sign_in: SignIn) -> APIRouter:
         async with AsyncSession(engine) as session:
             course = await session.get(Course, course_id)
             if course is None:
-                return pages.respond(pages.unknown_course(user), HTTPStatus.NOT_FOUND)
+                return pages.unknown_course(user)
             if not await _may_open(session, user, course):
-                return pages.respond(pages.locked(course, user), HTTPStatus.FORBIDDEN)
-        return pages.respond(pages.course(course, user))
+                return pages.locked(course, user)
+        return pages.course(course, user)
 
     return routes
 
 
-async def _may_open(session: AsyncSession, user: User | None, course: Course) -> bool:
+async def _may_open(session: AsyncSession, user: UserBase | None, course: Course) -> bool:
     # A school that sells courses itself asks here for its own purchases, too.
     return user is not None and await session.run_sync(ah.has_access, user.id, course.id)

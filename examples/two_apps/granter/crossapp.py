@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import crossapp_ah as ah
 from crossapp_core import Settings
 from examples.two_apps.granter.config import APP_ID
-from examples.two_apps.granter.models import Course
+from examples.two_apps.granter.models import Account, Course, User
 
 
 def make_bridge(client: inngest.Inngest, engine: AsyncEngine, environ: Mapping[str, str], *, dev: bool) -> ah.Bridge:
@@ -24,4 +24,6 @@ def make_bridge(client: inngest.Inngest, engine: AsyncEngine, environ: Mapping[s
         engine,
         settings=Settings.from_env(APP_ID, peers={"total-typescript": "TT"}, dev=dev, environ=environ),
         products=ah.TableProducts(Course),
+        users=ah.TableUsers(User),
+        accounts=ah.TableAccounts(Account),
     )

@@ -14,12 +14,14 @@ import inngest.fast_api
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from examples.two_apps.granter import courses, sample
+from examples.two_apps.granter import courses, pages, sample
 from examples.two_apps.granter.config import Config
 from examples.two_apps.granter.crossapp import make_bridge
 from examples.two_apps.granter.inngest_client import make_client
-from examples.two_apps.granter.models import create_tables
-from examples.two_apps.granter.sign_in import SignIn
+from examples.two_apps.granter.models import PEOPLE, create_tables
+from examples.two_apps.sign_in import sessions
+from examples.two_apps.sign_in.routes import SignIn
+from examples.two_apps.sign_in.settings import Settings
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
@@ -31,19 +33,22 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     engine = create_async_engine(config.database_url)
     client = make_client(config)
     bridge = make_bridge(client, engine, variables, dev=config.dev)
-    sign_in = SignIn(engine, enabled=config.dev)
+    settings = Settings.from_env(variables, origin=config.serve_origin, dev=config.dev)
+    sign_in = SignIn(engine, PEOPLE, settings, show=pages.show, client=client)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with bridge.lifespan(app):
             await create_tables(engine)
             if config.sample_data:
-                await sample.fill(engine)
+                await sample.fill(engine, dev=config.dev)
             yield
         await engine.dispose()
 
     app = FastAPI(title="The school", lifespan=lifespan)
     inngest.fast_api.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)
+    sessions.install(app, "school_session", settings)
     app.include_router(sign_in.router())
+    app.include_router(bridge.router(sign_in.current_user))
     app.include_router(courses.router(engine, sign_in))
     return app

@@ -7,17 +7,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Field, SQLModel
 
 import crossapp_ah.models as crossapp
+from examples.two_apps.sign_in.people import People
+from examples.two_apps.sign_in.tables import AccountBase, UserBase
 
 
-class User(SQLModel, table=True):
+class User(UserBase, table=True):
     """
     Somebody with an account.
     """
 
     __tablename__ = "granter_user"  # pyright: ignore[reportAssignmentType]
 
-    id: str = Field(primary_key=True, max_length=64)
-    email: str = Field(unique=True, max_length=254, repr=False)
+
+class Account(AccountBase, table=True):
+    """
+    An account at an OAuth provider that a user signs in with.
+    """
+
+    __tablename__ = "granter_account"  # pyright: ignore[reportAssignmentType]
+
+    user_id: str = Field(foreign_key="granter_user.id", index=True, max_length=64)
 
 
 class Course(SQLModel, table=True):
@@ -32,8 +41,10 @@ class Course(SQLModel, table=True):
     text: str = Field(sa_type=Text)
 
 
+PEOPLE = People(User, Account, prefix="member")
+
 _MODELS: list[type[SQLModel]] = [
-    *(User, Course),
+    *(User, Account, Course),
     *(crossapp.Entitlement, crossapp.AccountLink, crossapp.AccountLinkToken),
 ]
 

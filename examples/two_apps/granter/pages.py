@@ -10,7 +10,9 @@ from http import HTTPStatus
 
 from fastapi.responses import HTMLResponse
 
-from examples.two_apps.granter.models import Course, User
+from examples.two_apps.granter.models import Course
+from examples.two_apps.sign_in import forms
+from examples.two_apps.sign_in.tables import UserBase
 
 _STYLE = """
 :root { color-scheme: light dark; font: 1.05rem/1.6 system-ui, sans-serif; }
@@ -21,76 +23,73 @@ h1 { line-height: 1.2; margin-top: 2.5rem; }
 ul { list-style: none; padding: 0; }
 li { display: flex; gap: 1rem; justify-content: space-between; padding: .8rem 0; border-top: 1px solid #8884; }
 form { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 0; }
-button, select { font: inherit; padding: .35rem .8rem; }
+button, input { font: inherit; padding: .35rem .8rem; box-sizing: border-box; }
+.fields { flex-direction: column; align-items: stretch; gap: .4rem; max-width: 22rem; margin: 1.5rem 0; }
+.fields button { margin-top: .6rem; padding: .5rem .8rem; }
+.problem { border-left: .25rem solid #c33; padding-left: .75rem; }
+dt { opacity: .7; }
+dd { margin: 0 0 .75rem; overflow-wrap: anywhere; }
+.home { font-weight: bold; color: inherit; text-decoration: none; }
 .who { overflow-wrap: anywhere; }
 .locked { opacity: .7; white-space: nowrap; }
 """
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'",
-    "cache-control": "no-store",
-}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action"
 
 
-def respond(page: str, status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:
+def show(
+    title: str,
+    content: str,
+    user: UserBase | None,
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    form_targets: Sequence[str] = (),
+) -> HTMLResponse:
     """
     Answer with a page.
+
+    Args:
+        title: Its heading.
+        content: What stands below it, as HTML.
+        user: Who is signed in.
+        status: The answer's status.
+        form_targets: Other origins that its forms may lead to, directly or by redirects.
     """
-    return HTMLResponse(page, status, _HEADERS)
+    policy = " ".join([_POLICY, "'self'", *form_targets])
+    return HTMLResponse(
+        _page(title, content, user), status, {"content-security-policy": policy, "cache-control": "no-store"}
+    )
 
 
-def index(courses: Sequence[tuple[Course, bool]], user: User | None) -> str:
+def index(courses: Sequence[tuple[Course, bool]], user: UserBase | None) -> HTMLResponse:
     """
     All courses, each with whether the user may open it.
     """
     items = "\n".join(_item(course, may_open=may_open) for course, may_open in courses)
-    return _page("Courses", f"<ul>\n{items}\n</ul>", user)
+    return show("Courses", f"<ul>\n{items}\n</ul>", user)
 
 
-def course(course: Course, user: User | None) -> str:
+def course(course: Course, user: UserBase | None) -> HTMLResponse:
     """
     An open course.
     """
-    return _page(course.title, f"<p>{escape(course.text)}</p>\n{_BACK}", user)
+    return show(course.title, f"<p>{escape(course.text)}</p>\n{_BACK}", user)
 
 
-def locked(course: Course, user: User | None) -> str:
+def locked(course: Course, user: UserBase | None) -> HTMLResponse:
     """
     A course that the user may not open.
     """
     reason = "You don’t have this course." if user else "Sign in to open what you have."
-    hint = "If you bought it in a bundle at another site, link your account there with the one here."
-    return _page(f"“{course.title}” is locked", f"<p>{reason}</p>\n<p>{hint}</p>\n{_BACK}", user)
+    hint = 'If you bought it in a bundle at another site, <a href="/account-link">link your account there</a> first.'
+    content = f"<p>{reason}</p>\n<p>{hint}</p>\n{_BACK}"
+    return show(f"“{course.title}” is locked", content, user, status=HTTPStatus.FORBIDDEN)
 
 
-def unknown_course(user: User | None) -> str:
+def unknown_course(user: UserBase | None) -> HTMLResponse:
     """
     A course that there isn't.
     """
-    return _page("No such course", _BACK, user)
-
-
-def sign_in(users: Sequence[User]) -> str:
-    """
-    The choice of whom to be.
-    """
-    options = "\n".join(f'<option value="{escape(user.id)}">{escape(user.email)}</option>' for user in users)
-    form = f"""<p>This is a stand-in: there are no passwords, so it works in development only.</p>
-<form method="post" action="/sign-in">
-<label for="user">Sign in as</label>
-<select id="user" name="user">
-{options}
-</select>
-<button>Sign in</button>
-</form>"""
-    return _page("Sign in", form, None)
-
-
-def no_sign_in() -> str:
-    """
-    What stands in production in place of that choice.
-    """
-    text = "This app is an example: put your own sign-in in the place of <code>granter/sign_in.py</code>."
-    return _page("Nobody can sign in here yet", f"<p>{text}</p>\n{_BACK}", None)
+    return show("No such course", _BACK, user, status=HTTPStatus.NOT_FOUND)
 
 
 _BACK = '<p><a href="/">All courses</a></p>'
@@ -103,11 +102,7 @@ def _item(course: Course, *, may_open: bool) -> str:
     return f'<li><span>{title}</span> <span class="locked">not yours yet</span></li>'
 
 
-def _page(title: str, content: str, user: User | None) -> str:
-    corner = '<a href="/sign-in">Sign in</a>'
-    if user is not None:
-        who = f'<span class="who">{escape(user.email)}</span> <button>Sign out</button>'
-        corner = f'<form method="post" action="/sign-out">{who}</form>'
+def _page(title: str, content: str, user: UserBase | None) -> str:
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -117,7 +112,7 @@ def _page(title: str, content: str, user: User | None) -> str:
 <style>{_STYLE}</style>
 </head>
 <body>
-<header><strong>AI Hero</strong> {corner}</header>
+<header><a class="home" href="/">AI Hero</a> {forms.corner(user)}</header>
 <main>
 <h1>{escape(title)}</h1>
 {content}

@@ -14,7 +14,7 @@ from sqlmodel import col
 import crossapp_tt as tt
 from crossapp_core import Settings
 from examples.two_apps.seller.config import APP_ID
-from examples.two_apps.seller.models import Product, Purchase, PurchaseStatus
+from examples.two_apps.seller.models import Account, Product, Purchase, PurchaseStatus, User
 
 OWNED = (PurchaseStatus.VALID, PurchaseStatus.RESTRICTED)
 
@@ -33,4 +33,6 @@ def make_bridge(
             Purchase, owned=col(Purchase.status).in_(OWNED), bundle_products=Purchase.product_metadata
         ),
         bundles=tt.StripeMetadata(Product.stripe_metadata),
+        users=tt.TableUsers(User),
+        accounts=tt.TableAccounts(Account),
     )

@@ -9,17 +9,26 @@ from sqlalchemy import JSON, Connection, DateTime
 from sqlmodel import Field, SQLModel
 
 import crossapp_tt.models as crossapp
+from examples.two_apps.sign_in.people import People
+from examples.two_apps.sign_in.tables import AccountBase, UserBase
 
 
-class User(SQLModel, table=True):
+class User(UserBase, table=True):
     """
     Somebody with an account.
     """
 
     __tablename__ = "seller_user"  # pyright: ignore[reportAssignmentType]
 
-    id: str = Field(primary_key=True, max_length=64)
-    email: str = Field(unique=True, max_length=254, repr=False)
+
+class Account(AccountBase, table=True):
+    """
+    An account at an OAuth provider that a user signs in with.
+    """
+
+    __tablename__ = "seller_account"  # pyright: ignore[reportAssignmentType]
+
+    user_id: str = Field(foreign_key="seller_user.id", index=True, max_length=64)
 
 
 class Product(SQLModel, table=True):
@@ -73,8 +82,10 @@ class Purchase(SQLModel, table=True):
     """The product's metadata when it was sold: the buyer gets what the bundle held then, whatever it holds later."""
 
 
+PEOPLE = People(User, Account, prefix="usr")
+
 _MODELS: list[type[SQLModel]] = [
-    *(User, Product, Purchase),
+    *(User, Account, Product, Purchase),
     *(crossapp.CrossAppSync, crossapp.CrossAppCursor, crossapp.AccountLink, crossapp.AccountLinkToken),
 ]
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.authorities import trust_one
 from tests.databases import NAMES, Database, open_database
+
+trust_one()
 
 # a busy machine is no failure; in CI the examples are the same each time, as hypothesis' own profile for it has them
 usual = hypothesis.settings.get_profile("ci" if os.environ.get("CI") else "default")

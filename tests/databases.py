@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import atexit
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -101,15 +103,40 @@ def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Databas
 
     A server that is missing skips the test on a developer's machine, and fails it in CI.
     """
-    address = f"/{folder}/{suffix or 'test'}.db" if name == "sqlite" else _create(name, f"{os.getpid()}{suffix}")
-    engine = create_engine(f"{_SYNC[name]}://{address}")
-    write_lazily(engine)
+    if name == "sqlite":
+        file = folder / f"{suffix or 'test'}.db"
+        if not file.exists():
+            file.write_bytes(_empty_file(frozenset(SQLModel.metadata.tables)))
+        address = f"/{file}"
+        engine = create_engine(f"{_SYNC[name]}://{address}")
+        write_lazily(engine)
+    else:
+        address = _create(name, f"{os.getpid()}{suffix}")
+        engine = _server_engine(f"{_SYNC[name]}://{address}")
     try:
-        SQLModel.metadata.create_all(engine)
+        if missing := SQLModel.metadata.tables.keys() - inspect(engine).get_table_names():
+            SQLModel.metadata.create_all(engine, [SQLModel.metadata.tables[each] for each in missing])
         _empty(engine)
         yield Database(name, address, engine)
     finally:
         engine.dispose()
+
+
+@cache
+def _empty_file(_: frozenset[str]) -> bytes:
+    # copying it is many times faster than making the tables again
+    engine = create_engine("sqlite://")
+    SQLModel.metadata.create_all(engine)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver.serialize()
+
+
+@cache
+def _server_engine(url: str) -> Engine:
+    # one for all tests, since an engine knows how to say what it has said once
+    return create_engine(url)
 
 
 _created: set[str] = set()
@@ -157,6 +184,11 @@ def _ask_for_no_sync(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _empty(engine: Engine) -> None:
+    tables = list(reversed(SQLModel.metadata.sorted_tables))
+    name = engine.dialect.identifier_preparer.format_table
+    used = " UNION ALL ".join(
+        f"SELECT {number} WHERE EXISTS (SELECT 1 FROM {name(table)})" for number, table in enumerate(tables)
+    )
     with engine.begin() as connection:
-        for table in reversed(SQLModel.metadata.sorted_tables):
-            connection.execute(table.delete())
+        for number in sorted(connection.execute(text(used)).scalars()):
+            connection.execute(tables[number].delete())

@@ -10,6 +10,8 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.authorities import environ_that_trusts_all
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("crossapp-core", "crossapp-tt", "crossapp-ah")
 
@@ -62,5 +64,6 @@ def install(folder: Path, *requirements: str) -> Installed:
 
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    environ = environ_that_trusts_all()
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     assert done.returncode == 0, done.stderr

@@ -27,12 +27,17 @@ from tests.tt.shop import BUNDLE, FIRST, Shop, granted
 
 pytestmark = pytest.mark.no_cover  # tracing each line would make a race another one, and take many minutes
 
-ROUNDS = 200
-PURCHASES = [f"pur_{number:03}" for number in range(ROUNDS)]
+
+@pytest.fixture
+def bought(stack: Stack) -> list[str]:
+    """
+    The ids of purchases, one for each round.
+    """
+    return [f"pur_{number:03}" for number in range(stack.rounds)]
 
 
 class TestSameGrant:
-    def test_one_row(self, stack: Stack, database: Database) -> None:
+    def test_one_row(self, stack: Stack, database: Database, bought: list[str]) -> None:
         """
         One of two workers that grant the same source makes its row, both answer the same.
         """
@@ -42,25 +47,25 @@ class TestSameGrant:
         def grant(purchase_id: str) -> Work:
             return lambda worker: worker.do(entitlements.grant, school_.granter, sale(purchase_id=purchase_id), now=NOW)
 
-        outcomes = race(stack, database, [(grant(each), grant(each)) for each in PURCHASES])
+        outcomes = race(stack, database, [(grant(each), grant(each)) for each in bought])
 
         for one, other in outcomes:
             assert {one.changed, other.changed} == {True, False}
             assert (one.ids, one.messages) == (other.ids, other.messages)
         rows = [(row.source_purchase_id, row.status, row.user_id, row.source_version) for row in school_.rows]
-        assert rows == [(each, "active", ADA, 1) for each in PURCHASES]
+        assert rows == [(each, "active", ADA, 1) for each in bought]
 
 
 class TestGrantAndRevoke:
-    def test_higher_version_decides(self, stack: Stack, database: Database) -> None:
+    def test_higher_version_decides(self, stack: Stack, database: Database, bought: list[str]) -> None:
         """
         Of a grant and a revoke the one with the higher version decides, whoever comes first, be the source new or not.
         """
         school_ = school(database)
         school_.add(link())
-        versions = [(2, 3) if number % 2 else (3, 2) for number in range(ROUNDS)]
+        versions = [(2, 3) if number % 2 else (3, 2) for number in range(len(bought))]
         with database.session() as session:
-            for each in PURCHASES[: ROUNDS // 2]:
+            for each in bought[: len(bought) // 2]:
                 entitlements.grant(session, school_.granter, sale(1, purchase_id=each), now=NOW)
                 forget(session)
 
@@ -71,7 +76,7 @@ class TestGrantAndRevoke:
                 lambda worker: worker.do(entitlements.revoke, school_.granter, revoke, now=NOW),
             )
 
-        pairs = zip(PURCHASES, versions, strict=True)
+        pairs = zip(bought, versions, strict=True)
         outcomes = race(stack, database, [works(each, sold, refunded) for each, (sold, refunded) in pairs])
 
         for (of_grant, of_revoke), (sold, refunded) in zip(outcomes, versions, strict=True):
@@ -83,19 +88,19 @@ class TestGrantAndRevoke:
 
 
 class TestGrantAndLink:
-    def test_second_look(self, stack: Stack, database: Database) -> None:
+    def test_second_look(self, stack: Stack, database: Database, bought: list[str]) -> None:
         """
         A link that was committed before the grant's second look is seen by it at the latest; one that came later
         finds the entitlement. Either way it is its buyer's in the end.
         """
         school_ = school(database)
-        buyers = [f"buyer-{number:03}" for number in range(ROUNDS)]
+        buyers = [f"buyer-{number:03}" for number in range(len(bought))]
 
         def works(purchase_id: str, buyer: str) -> tuple[Work, Work]:
             request = sale(purchase_id=purchase_id, buyer_user_id=buyer)
             return partial(grant_and_look, granter=school_.granter, request=request), partial(write_link, buyer=buyer)
 
-        pairs = zip(PURCHASES, buyers, strict=True)
+        pairs = zip(bought, buyers, strict=True)
         outcomes = race(stack, database, [works(*pair) for pair in pairs])
 
         for (looked_at, outcome), linked_at in outcomes:
@@ -107,23 +112,23 @@ class TestGrantAndLink:
 
 
 class TestAckAndRefund:
-    def test_refund_stays_owed(self, stack: Stack, database: Database) -> None:
+    def test_refund_stays_owed(self, stack: Stack, database: Database, bought: list[str]) -> None:
         """
         An answer to the sale never makes the refund look done, whoever comes first, and both are kept.
         """
         shop = Shop(database)
-        sell(shop, recorded=ROUNDS)
+        sell(shop, bought, recorded=len(bought))
         rounds = [
             (
                 partial(answer, seller=shop.seller, purchase_id=each),
                 partial(give_back, seller=shop.seller, purchase_id=each),
             )
-            for each in PURCHASES
+            for each in bought
         ]
         outcomes = race(stack, database, rounds)
 
         rows = shop.rows()
-        assert [row.purchase_id for row in rows] == PURCHASES
+        assert [row.purchase_id for row in rows] == bought
         for row, (of_ack, of_refund) in zip(rows, outcomes, strict=True):
             assert (row.desired, row.status, row.version) == ("revoked", "pending", FIRST + 1)
             assert row.next_attempt_at is not None
@@ -133,23 +138,23 @@ class TestAckAndRefund:
 
 
 class TestSaleAndRefund:
-    def test_refund_is_last(self, stack: Stack, database: Database) -> None:
+    def test_refund_is_last(self, stack: Stack, database: Database, bought: list[str]) -> None:
         """
         A sale and its refund never leave a ledger that wants the purchase granted.
         """
         shop = Shop(database)
-        sell(shop, recorded=ROUNDS // 2)
+        sell(shop, bought, recorded=len(bought) // 2)
         rounds = [
             (
                 partial(hear_of_sale, seller=shop.seller, purchase_id=each),
                 partial(give_back, seller=shop.seller, purchase_id=each),
             )
-            for each in PURCHASES
+            for each in bought
         ]
         outcomes = race(stack, database, rounds)
 
-        confirmed = [each for each, (sold, _) in zip(PURCHASES, outcomes, strict=True) if sold is not None]
-        assert confirmed[: ROUNDS // 2] == PURCHASES[: ROUNDS // 2]
+        confirmed = [each for each, (sold, _) in zip(bought, outcomes, strict=True) if sold is not None]
+        assert confirmed[: len(bought) // 2] == bought[: len(bought) // 2]
         rows = [(row.purchase_id, row.desired, row.status, row.version) for row in shop.rows()]
         assert rows == [(each, "revoked", "pending", FIRST + 1) for each in confirmed]
 
@@ -173,14 +178,14 @@ def write_link(worker: Worker, *, buyer: str) -> float:
     return time.perf_counter()
 
 
-def sell(shop: Shop, *, recorded: int) -> None:
+def sell(shop: Shop, bought: list[str], *, recorded: int) -> None:
     """
     Write all purchases, and the rows of so many of them.
     """
     owner: dict[str, Any] = {"user_id": "ada", "email": "ada@example.com", "product_id": BUNDLE}
-    shop.add(*(ShopPurchase(id=each, **owner) for each in PURCHASES))
+    shop.add(*(ShopPurchase(id=each, **owner) for each in bought))
     with shop.database.session() as session:
-        for each in PURCHASES[:recorded]:
+        for each in bought[:recorded]:
             purchases.record(session, shop.seller, each, now=NOW)
             forget(session)
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, assert_type
 
 import inngest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 import crossapp_ah as ah
@@ -32,6 +33,7 @@ from crossapp_core.events import (
     parse_as,
 )
 from crossapp_core.outcomes import Message, Outcome
+from crossapp_core.web import LinkPages, LinkRequest, LinkResponse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -149,6 +151,27 @@ async def link(selling: tt.Bridge, granting: ah.Bridge) -> None:
     links = await granting.linking.links_of("u2")
     assert_type(links[0].linked_email, str | None)
     assert_type(granting.linking.unlink_sync("u2", links[0].app), Outcome)
+
+
+def signed_in() -> str | None:
+    """
+    An app's own dependency.
+    """
+    return None
+
+
+def pages(app: FastAPI, selling: tt.Bridge, granting: ah.Bridge) -> None:
+    """
+    How an app mounts the pages of account linking, and what another framework does instead.
+    """
+    app.include_router(selling.router(signed_in))
+    app.include_router(granting.router(signed_in, sign_in_url="/login?theme=dark", next_parameter="back"))
+    answers = selling.link_pages(sign_in_url="/login")
+    assert_type(answers, LinkPages)
+    request = LinkRequest("POST", "a=b", {"Cookie": "c=d"}, b"e=f")
+    response = answers.confirm_sync(request, "u1")
+    assert_type(response, LinkResponse)
+    assert_type((response.status, response.headers, response.body), tuple[int, Mapping[str, str], bytes])
 
 
 def tell(claimed: ah.Claimed) -> None:

@@ -284,3 +284,18 @@ class TestAskAgain:
         peopled.link()
 
         assert peopled.row().next_attempt_at is None
+
+    def test_answer_from_before_the_claim(self, peopled: PeopledShop) -> None:
+        """
+        An answer without a user that comes when the buyer is linked already was given before the claim, whose own answer
+        may be lost: the row is settled, and asked for in a minute.
+        """
+        peopled.sell()
+        peopled.link()
+        peopled.answer(granted(user_id=None), now=LATER)
+        row = peopled.row()
+        assert (row.status, row.target_user_id, row.next_attempt_at) == ("synced", None, LATER + MINUTE)
+
+        peopled.answer(granted(), now=LATER)
+        row = peopled.row()
+        assert (row.target_user_id, row.next_attempt_at) == ("school-ada", None)

@@ -32,7 +32,13 @@ MIXED_IN = {
     "nextAttemptAt": True,
 }
 UNIQUE = ("sourceApp", "sourcePurchaseId", "productId")
-INDEXES = {("userId",), ("sourceApp", "pendingForEmail"), ("sourceApp", "sourceUserId"), ("nextAttemptAt",)}
+INDEXES = {
+    ("userId",),
+    ("sourceApp", "pendingForEmail"),
+    ("sourceApp", "sourceUserId"),
+    ("status", "sourceApp", "sourceUserId"),
+    ("nextAttemptAt",),
+}
 
 
 class School(SQLModel, registry=registry()):

@@ -17,6 +17,8 @@ ERRORS = [
     errors.UnconfirmedEventError("pur_1", "owned"),
     errors.UnknownProductError("total-typescript", "pur_1", "prod_9"),
     errors.CatalogError("prod_1", "x must be y", position=0),
+    errors.LinkTokenError("expired", "it was valid until 12:00"),
+    errors.LinkConflictError("ai-hero", ours=True),
     errors.StorageError("grant", "OperationalError 1213"),
     errors.UnknownPeerError("c", {"b", "a"}),
     errors.PeerUnavailableError("ai-hero", "503", retry_after=timedelta(seconds=5)),

@@ -287,8 +287,8 @@ class TestAskAgain:
 
     def test_answer_from_before_the_claim(self, peopled: PeopledShop) -> None:
         """
-        An answer without a user that comes when the buyer is linked already was given before the claim, whose own answer
-        may be lost: the row is settled, and asked for in a minute.
+        An answer without a user that comes when the buyer is linked already was given before the claim, whose own
+        answer may be lost: the row is settled, and asked for in a minute.
         """
         peopled.sell()
         peopled.link()

@@ -79,8 +79,16 @@ class TestSale:
         """
         It is told whose account there belongs to the buyer, as long as the link stands: it looks at none of its own.
         """
-        link = AccountLink(id="l1", user_id="shop-ada", linked_app=SCHOOL, linked_user_id="school-ada", version=3)
-        link.link_method, link.linked_at, link.unlinked_at = "explicit", NOW, None if linked else NOW
+        link = AccountLink(
+            id="l1",
+            user_id="shop-ada",
+            linked_app=SCHOOL,
+            linked_user_id="school-ada",
+            link_method="explicit",
+            linked_at=NOW,
+            unlinked_at=None if linked else NOW,
+            version=3,
+        )
         shop.add(link, ShopPurchase(id=PURCHASE, user_id="shop-ada", email="ada@example.com", product_id=BUNDLE))
 
         sale = sale_in(one(shop.record()))

@@ -249,7 +249,7 @@ class TestQuestion:
         assert browser.now.status_code == 409
         assert browser.page.headings == ["The accounts can’t be linked"]
         assert "Your account at AI Hero (a…@school.example) is linked with another account" in browser.page.text
-        assert browser.page.links == [f"{SHOP_URL}/?account-link=failed", "/account-link"]
+        assert browser.page.links == ["/account-link", f"{SHOP_URL}/?account-link=failed"]
         assert browser.page.forms == []
 
     async def test_their_account_is_taken(self, world: World) -> None:
@@ -578,7 +578,7 @@ class TestOnce:
         answer = await late.submit("confirm")
         assert answer.status_code == 409
         assert late.page.headings == ["The accounts can’t be linked"]
-        assert late.page.links == [f"{SHOP_URL}/?account-link=failed", "/account-link"]
+        assert late.page.links == ["/account-link", f"{SHOP_URL}/?account-link=failed"]
         assert world.school.links() == [("ada-at-school", "ada", "explicit")]
 
     async def test_user_is_gone(self, world: World) -> None:

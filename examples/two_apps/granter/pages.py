@@ -65,7 +65,7 @@ def index(courses: Sequence[tuple[Course, bool]], user: UserBase | None) -> HTML
     All courses, each with whether the user may open it.
     """
     items = "\n".join(_item(course, may_open=may_open) for course, may_open in courses)
-    return show("Courses", f"<ul>\n{items}\n</ul>", user)
+    return show("Courses", f"<ul>\n{items}\n</ul>\n{_HINT}", user)
 
 
 def course(course: Course, user: UserBase | None) -> HTMLResponse:
@@ -92,6 +92,7 @@ def unknown_course(user: UserBase | None) -> HTMLResponse:
     return show("No such course", _BACK, user, status=HTTPStatus.NOT_FOUND)
 
 
+_HINT = '<p>You have bought a course in a bundle elsewhere? <a href="/account-link">Link your account there</a>.</p>'
 _BACK = '<p><a href="/">All courses</a></p>'
 
 

@@ -103,6 +103,7 @@ class CrossAppEntitlementMixin(SQLModel):
             index(name, "userId"),
             index(name, "sourceApp", "pendingForEmail"),
             index(name, "sourceApp", "sourceUserId"),
+            index(name, "status", "sourceApp", "sourceUserId"),
             index(name, "nextAttemptAt"),
         )
 

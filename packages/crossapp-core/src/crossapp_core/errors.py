@@ -175,7 +175,7 @@ _LINK_TOKEN_SENTENCES = {
     "expired": "This link has expired.",
     "not_yet_valid": "This link isn’t valid yet.",
     "replayed": "This link has been used already.",
-    "session": "You have signed in as somebody else meanwhile, or this page is an old one.",
+    "session": "You have answered already, or signed in as somebody else meanwhile: this page is an old one.",
     "subject": "This account doesn’t exist any more.",
 }
 

@@ -176,7 +176,8 @@ class LinkAnswers:
             prospect = await self._prospect(ticket.token, user_id)
             there = texts.name_of(self._settings.peer(ticket.token.issuer))
             sentences = texts.conflict(error, ticket.token, prospect.user, here=self._here, there=there)
-            return self._message(error.status, heading, sentences, back, _SETTINGS_WAY)
+            ways = (_SETTINGS_WAY, back) if error.ours else (back, _SETTINGS_WAY)
+            return self._message(error.status, heading, sentences, *ways)
         if not isinstance(error, LinkTokenError):
             way = ("Try again", CONFIRM_PATH) if ticket else _SETTINGS_WAY
             return self._message(error.status, heading, [texts.LATER], way)

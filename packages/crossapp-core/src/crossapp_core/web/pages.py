@@ -154,7 +154,12 @@ class LinkPages(LinkAnswers):
         links = {link.app: link for link in overview.links}
         peers = self._settings.peers.values()
         rows = [self._row(peer, links.get(peer.app_id), overview) for peer in peers]
-        content = {"told": texts.TOLD.get(told), "ours": texts.shown(overview.user), "peers": rows}
+        content = {
+            "told": texts.TOLD.get(told),
+            "just_linked": told == "linked",  # in the peer, from where the news may still be on its way
+            "ours": texts.shown(overview.user),
+            "peers": rows,
+        }
         return self._page("settings.html", content, leads_on=True)
 
     async def unlink(self, request: LinkRequest, user_id: str | None) -> LinkResponse:

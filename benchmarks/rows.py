@@ -34,13 +34,20 @@ def fill(engine: Engine, rows: int) -> None:
             table = table_of(model)
             names = [column.name for column in table.c if column.computed is None]
             copies = select(*(_varied(table, name, varying) for name in names))
-            copies = copies.select_from(table, _numbers(engine, rows))
+            copies = copies.select_from(table, numbers(engine, rows))
             connection.execute(insert(table).from_select(names, copies))
-    analyse = "ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE TABLE"
+    analyse(engine, *_VARYING)
+
+
+def analyse(engine: Engine, *models: type[object]) -> None:
+    """
+    Have the server count what is in the tables.
+    """
+    command = "ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE TABLE"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for model in _VARYING:
+        for model in models:
             name = engine.dialect.identifier_preparer.format_table(table_of(model))
-            connection.execute(text(f"{analyse} {name}")).close()
+            connection.execute(text(f"{command} {name}")).close()
 
 
 def _varied(table: Table, name: str, varying: tuple[str, ...]) -> ColumnElement[Any]:
@@ -48,7 +55,10 @@ def _varied(table: Table, name: str, varying: tuple[str, ...]) -> ColumnElement[
     return func.concat(column, "_", literal_column("numbers.n")) if name in varying else column
 
 
-def _numbers(engine: Engine, rows: int) -> TextClause:
+def numbers(engine: Engine, rows: int) -> TextClause:
+    """
+    A table `numbers` whose column `n` counts from 1.
+    """
     if engine.dialect.name == "postgresql":
         return text(f"generate_series(1, {rows}) AS numbers(n)")
     return text(f"(SELECT seq AS n FROM seq_1_to_{rows}) AS numbers")

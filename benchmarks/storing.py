@@ -22,7 +22,7 @@ CORE = "SQLAlchemy Core"
 SMALL = 1_000
 MODEL, OTHER_MODEL, SEED = "a-model", "another-model", "a-seed"
 """The purchases whose statements are counted, and the one that is copied."""
-_SERVERS = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+SERVERS = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 _TIMES, _ROUNDS = 20, 11
 
 
@@ -47,7 +47,7 @@ def lines(effort: Effort) -> Iterator[Line | Note]:
     """
     On each server that is up.
     """
-    for name, shown in _SERVERS.items():
+    for name, shown in SERVERS.items():
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             try:

@@ -18,6 +18,20 @@ hypothesis.settings.register_profile("crossapp", usual, deadline=None)
 hypothesis.settings.load_profile("crossapp")
 
 
+HERE = Path(__file__).parent
+UNTRACED = ("browser", "docs", "examples", "packaging", "typing")
+"""What runs whole apps and other programs, and reaches no line that others don't: tracing it takes minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Leave out of the coverage what takes long and shows none.
+    """
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture(params=NAMES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """

@@ -13,6 +13,8 @@ from playwright.async_api import Page, expect
 from examples.two_apps.serving import Served
 from tests.browser.browsers import NARROW, WIDE, picture
 
+pytestmark = pytest.mark.xdist_group("browser")  # so that one worker starts one browser
+
 PAGES = {
     "shop": ("shop", "/", 200, "For sale"),
     "school": ("school", "/", 200, "Courses"),

@@ -12,7 +12,7 @@ from examples.flask_seller.stack import FLASK_SHOP
 from examples.two_apps.granter.sample import PASSWORD
 from examples.two_apps.serving import Served, served
 from examples.two_apps.together import FASTAPI_SHOP, Stack, Together, started
-from tests.examples.rows import link_ada
+from tests.examples.rows import forget_accounts, link_ada
 from tests.examples.sites import SCHOOL, SHOP, Site
 
 SHOPS = {"fastapi": FASTAPI_SHOP, "flask": FLASK_SHOP}
@@ -84,9 +84,10 @@ async def apps(engines: tuple[Engine, Engine], shop: Stack) -> AsyncIterator[App
 @pytest.fixture
 async def on_ports(engines: tuple[Engine, Engine]) -> AsyncIterator[Served]:
     """
-    Both apps and the provider that stands in for GitHub, each on a real port.
+    Both apps and the provider that stands in for GitHub, each on a real port; nobody has connected an account yet.
     """
     async with served((engines[0].url, engines[1].url)) as all_three:
+        forget_accounts(engines[0])
         yield all_three
 
 

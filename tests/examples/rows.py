@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from crossapp_ah.models import AccountLink, Entitlement
 from crossapp_tt.models import CrossAppSync
-from examples.two_apps.seller.models import Purchase
+from examples.two_apps.seller.models import Account, Purchase
 
 
 def purchases(shop: Engine) -> Sequence[Purchase]:
@@ -43,6 +43,14 @@ def link_ada(shop: Engine, school: Engine) -> None:
         row.link_method, row.linked_at, row.acknowledged_version = "explicit", datetime.now(UTC), 3
         with Session(engine) as session, session.begin():
             session.add(row)
+
+
+def forget_accounts(shop: Engine) -> None:
+    """
+    Forget with which accounts at GitHub people sign in to the shop.
+    """
+    with Session(shop) as session, session.begin():
+        session.exec(delete(Account))
 
 
 def entitlements(school: Engine) -> Sequence[Entitlement]:

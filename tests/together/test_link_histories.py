@@ -192,7 +192,7 @@ class TestHistories:
         Any history ends with both apps agreeing on who is linked and on who holds what, and on the way it opens nothing
         for anybody who isn't linked with the buyer.
         """
-        run_state_machine_as_test(Histories, settings=settings(max_examples=50, stateful_step_count=30, deadline=None))
+        run_state_machine_as_test(Histories, settings=settings(max_examples=35, stateful_step_count=30, deadline=None))
 
     def test_any_history_with_farewells(self) -> None:
         """

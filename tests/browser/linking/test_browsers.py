@@ -16,6 +16,8 @@ from examples.two_apps.serving import free_port, on_port
 from tests.browser.linking.people import App, World
 from tests.browser.linking.visitors import LINK, NOT_ME, QUESTION, Visitor
 
+pytestmark = pytest.mark.xdist_group("browser")  # so that one worker starts one browser
+
 
 class TestToken:
     async def test_leaves_the_url_at_once(self, somebody: Visitor, world: World) -> None:

@@ -10,6 +10,8 @@ from examples.two_apps.stripe_events import load
 from tests.browser.linking.people import COURSE, World
 from tests.browser.linking.visitors import KEEP, LINK, NOT_ME, QUESTION, Visitor
 
+pytestmark = pytest.mark.xdist_group("browser")  # so that one worker starts one browser
+
 
 class TestExplicit:
     async def test_from_the_shop(self, anybody: Visitor, world: World) -> None:

@@ -12,6 +12,8 @@ from playwright.async_api import expect
 from tests.browser.linking.people import App, World
 from tests.browser.linking.visitors import LINK, QUESTION, Visitor
 
+pytestmark = pytest.mark.xdist_group("browser")  # so that one worker starts one browser
+
 
 def told(app: App, outcome: str = "failed") -> str:
     """

@@ -26,6 +26,7 @@ class SketchUser(SQLModel, table=True):
     __tablename__ = "sketch_user"
 
     id: str = Field(primary_key=True, max_length=64)
+    email: str | None = Field(default=None, max_length=254)
 
 
 class ReferringEntitlement(ah.EntitlementBase, table=True):

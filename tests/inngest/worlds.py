@@ -26,6 +26,7 @@ from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.granter.sample import PASSWORD
 from examples.two_apps.seller.main import create_app as create_shop
 from examples.two_apps.together import Place, variables
+from tests.examples.rows import link_ada
 
 _PATIENCE = 30.0
 _PAUSE = 0.05
@@ -165,6 +166,7 @@ async def in_process(databases: Databases) -> AsyncIterator[World]:
                 await local.asettle()
                 assert done(), f"{what}: it didn't come to that, and nothing is left to be done"
 
+            link_ada(databases.shop, databases.school)
             yield World(until, databases, buyer, learner, shop, school, *environs)
 
 
@@ -191,6 +193,7 @@ async def over_http(databases: Databases, shop_inngest: str, school_inngest: str
             ):
                 for client in (buyer, learner):
                     (await client.put("/api/inngest")).raise_for_status()
+                link_ada(databases.shop, databases.school)
                 yield World(_poll, databases, buyer, learner, shop, school, *environs)
 
 

@@ -251,7 +251,7 @@ class TestGranterFunctions:
             "school-reconcile-cross-app": ["* * * * *"],
         }
         for config in configs:
-            attempts = 0 if config.id == "school-reconcile-cross-app" else 20
+            attempts = 3 if config.id == "school-reconcile-cross-app" else 20
             assert [step.retries and step.retries.attempts for step in config.steps.values()] == [attempts]
             options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
             assert (options, config.singleton) == ((None,) * 5, None)

@@ -222,5 +222,9 @@ class TestConfiguration:
             "handle-entitlement-granted",
             "handle-entitlement-revoked",
             "handle-entitlement-failed",
+            "handle-account-linked",
+            "handle-account-unlinked",
+            "handle-link-state",
+            "reconcile-cross-app",
         ]
         assert not any(function.is_handler_async for function in bridge(database).functions)

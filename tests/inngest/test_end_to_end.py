@@ -28,7 +28,8 @@ class Payment:
 
     def __init__(self, *, guest: bool = False) -> None:
         self.number = uuid4().hex
-        self.who = {"client_reference_id": None} if guest else {}
+        stranger: dict[str, object] = {"email": "stranger@example.com"}
+        self.who = {"client_reference_id": None, "customer_details": stranger} if guest else {}
 
     @property
     def made(self) -> dict[str, object]:
@@ -79,7 +80,7 @@ class TestSale:
         """
         await bought(world, Payment(guest=True), "pending")
         [entitlement] = entitlements(world.databases.school)
-        assert (entitlement.user_id, entitlement.pending_for_email) == (None, "ada@example.com")
+        assert (entitlement.user_id, entitlement.pending_for_email) == (None, "stranger@example.com")
         assert await world.open(COURSE, address="ada@work.example") == 403
 
     async def test_repeated_webhook(self, world: World) -> None:

@@ -8,7 +8,7 @@ import gc
 import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -133,7 +133,8 @@ class Linking(LinkRuntime):
         """
         pair = Pair(user_id, token.issuer, token.user_id)
         outcome: Outcome = await self.do(links.link, links.Confirmation(pair, token.email, token.id, token.expires_at))
-        await self._tell(outcome)
+        # written, and owed: what is lost on the way is done by the cron
+        await self._quietly(self.app.deliver(outcome.messages), "a link")
         return outcome
 
     async def unlink(self, user_id: str, app: str) -> Outcome:
@@ -141,7 +142,8 @@ class Linking(LinkRuntime):
         Unlink the account of *user_id* from that in the peer *app*. What was unlocked stays so.
         """
         outcome: Outcome = await self.do(people.unlink, user_id, app)
-        await self._tell(outcome)
+        # written, and owed: what is lost on the way is done by the cron
+        await self._quietly(self.app.deliver(outcome.messages), "a link")
         return outcome
 
     async def links_of(self, user_id: str) -> list[Link]:
@@ -169,7 +171,7 @@ class Linking(LinkRuntime):
         It does no more than send an event to the app's own Inngest; should that fail, the next sign-in repeats it.
         """
         event = inngest.Event(name=SIGNED_IN.name, data={"userId": user_id})
-        await self._told([event])
+        await self._quietly(self.app.tell([event]), "a sign-in")
 
     def start_sync(self, user_id: str, app: str, *, return_to: str | None = None) -> str:
         """
@@ -207,18 +209,11 @@ class Linking(LinkRuntime):
         """
         run_sync(self.signed_in(user_id))
 
-    async def _tell(self, outcome: Outcome) -> None:
-        # the link is written, and owed: what is lost here is done by the cron
+    async def _quietly(self, telling: Awaitable[object], news: str) -> None:
         try:
-            await self.app.deliver(outcome.messages)
+            await telling
         except Exception as error:  # noqa: BLE001 (the SDK's own errors have no common class)
-            log.warning("the app's own Inngest wasn't told of a link: %s", type(error).__name__)
-
-    async def _told(self, events: list[inngest.Event]) -> None:
-        try:
-            await self.app.tell(events)
-        except Exception as error:  # noqa: BLE001 (as above)
-            log.warning("the app's own Inngest wasn't told of a sign-in: %s", type(error).__name__)
+            log.warning("the app's own Inngest wasn't told of %s: %s", news, type(error).__name__)
 
     def _join(self, app: Runtime[Any], linker: Linker, sign_ins: Sequence[SignInEvent]) -> None:
         ours = self.linker

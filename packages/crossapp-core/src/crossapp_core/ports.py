@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from sqlmodel import Session
 
+from crossapp_core import addresses
 from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
 
 
@@ -26,6 +27,13 @@ class User:
     """Whether the app knows that the address is theirs."""
     name: str | None = field(default=None, repr=False)
     """What the app shows others of them."""
+
+    @property
+    def verified_email(self) -> str | None:
+        """
+        The address, normalised, if it is known to be theirs.
+        """
+        return addresses.normalise_or_none(self.email) if self.email_verified else None
 
 
 @dataclass(frozen=True)

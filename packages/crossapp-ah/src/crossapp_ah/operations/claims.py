@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
@@ -17,7 +17,6 @@ from sqlmodel import Session
 
 from crossapp_ah.operations.rows import ACTIVE, PENDING
 from crossapp_ah.ports import Granter
-from crossapp_core import addresses
 from crossapp_core.columns import column_of, stored_id, table_of
 from crossapp_core.events import EntitlementGranted
 from crossapp_core.locking import lock
@@ -26,9 +25,6 @@ from crossapp_core.tables import AccountLinkBase
 
 BATCH = 100
 """How many entitlements are claimed in one transaction."""
-
-_MINUTE = timedelta(minutes=1)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def _own_address(session: Session, granter: Granter, link: AccountLinkBase) -> s
     if link.linked_app not in granter.sketches or granter.users is None:
         return None
     user = granter.users.get(session, str(link.user_id))
-    return addresses.normalise_or_none(user.email) if user is not None and user.email_verified else None
+    return None if user is None else user.verified_email
 
 
 def _waiting_by_address(session: Session, granter: Granter, limit: int, now: datetime) -> Sequence[str]:
@@ -128,7 +124,7 @@ def _waiting_by_address(session: Session, granter: Granter, limit: int, now: dat
     stand = column_of(links, "linked_app").in_(sorted(granter.sketches)), column_of(links, "active") == 1
     count = session.scalar(select(func.count()).select_from(links).where(*stand)) or 0
     pages = max(-(-count // limit), 1)
-    turn = (now - _EPOCH) // _MINUTE % pages * limit
+    turn = int(now.timestamp()) // 60 % pages * limit
     some = session.scalars(select(links).where(*stand).order_by(column_of(links, "id")).offset(turn).limit(limit))
     return [
         link.id

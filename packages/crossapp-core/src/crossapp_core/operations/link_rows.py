@@ -4,14 +4,14 @@ How the row of a pair of accounts is found, numbered and put into an event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlmodel import Session
 
-from crossapp_core import addresses
 from crossapp_core.backoff import next_attempt
 from crossapp_core.columns import column_of, derived_id, stored_id
 from crossapp_core.events import AccountLinked, AccountLinkState, AccountUnlinked
@@ -76,6 +76,20 @@ def standing(session: Session, linker: Linker, pair: Pair) -> tuple[AccountLinkB
     ours = None if user_id is None else lock(session, linker.links, {"user_id": user_id, **in_app})
     theirs = lock(session, linker.links, {"linked_user_id": pair.linked_user_id, **in_app})
     return ours, theirs
+
+
+def links_of(session: Session, table: type[AccountLinkBase], user_id: str) -> Sequence[AccountLinkBase]:
+    """
+    The links of a user here that stand, in the order of the peers.
+    """
+    column = column_of(table, "user_id")
+    value = stored_id(session, column, user_id)
+    if value is None:
+        return ()
+    query = select(table).where(column == value, column_of(table, "active") == 1)
+    found = session.scalars(query.order_by(column_of(table, "linked_app")))
+    # compared once more: to MySQL `ada ` is `ada`
+    return [row for row in found if str(row.user_id) == user_id]
 
 
 def rival_of(linker: Linker, pair: Pair, version: int) -> Rival:
@@ -175,9 +189,7 @@ def verified_email(session: Session, linker: Linker, user_id: str) -> str | None
     The address of a user here, normalised, if it is known to be theirs.
     """
     user = None if linker.users is None else linker.users.get(session, user_id)
-    if user is None or not user.email_verified:
-        return None
-    return addresses.normalise_or_none(user.email)
+    return None if user is None else user.verified_email
 
 
 def is_gone(session: Session, linker: Linker, user_id: str) -> bool:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import select
 from sqlmodel import Session
 
 from crossapp_core import addresses
-from crossapp_core.columns import column_of, stored_id
 from crossapp_core.errors import EventRejectedError, LinkConflictError, LinkTokenError, UnknownPeerError
 from crossapp_core.events import LARGEST_INTEGER, AccountLinked, AccountLinkState, AccountUnlinked
 from crossapp_core.locking import lock
@@ -25,6 +23,7 @@ from crossapp_core.operations.link_rows import (
     is_gone,
     is_owed,
     key_of,
+    links_of,
     locked_row,
     owe,
     pair_of,
@@ -133,12 +132,13 @@ def merge(session: Session, linker: Linker, fact: Fact, /, *, now: datetime) -> 
     """
     pair = _pair_in(linker, fact)
     key = key_of(session, linker, pair)
-    if key is None or (is_gone(session, linker, pair.user_id) and lock(session, linker.links, key) is None):
+    gone = is_gone(session, linker, pair.user_id)
+    if key is None or (gone and lock(session, linker.links, key) is None):
         return _answer_for_nobody(linker, pair, fact)
     row = locked_row(session, linker, pair, method=_method_in(fact), now=now)
     before = row.version
     row.acknowledged_version = max(row.acknowledged_version, fact.version)
-    settled = _take_over(session, linker, row, pair, fact, now) if fact.version > row.version else ()
+    settled = _take_over(session, linker, row, fact, now, gone=gone) if fact.version > row.version else ()
     owe(row, now=now)
     messages = [to_peer(session, linker, each) for each in settled if is_owed(each)]
     if not isinstance(fact, AccountLinkState) and pair.app not in linker.sketches:
@@ -158,14 +158,7 @@ def list_of(session: Session, linker: Linker, user_id: str) -> Sequence[AccountL
     """
     All links of a user here that stand, in the order of the peers.
     """
-    table, column = linker.links, column_of(linker.links, "user_id")
-    value = stored_id(session, column, user_id)
-    if value is None:
-        return ()
-    query = select(table).where(column == value, column_of(table, "active") == 1)
-    found = session.scalars(query.order_by(column_of(table, "linked_app")))
-    # compared once more: to MySQL `ada ` is `ada`
-    return [row for row in found if str(row.user_id) == user_id]
+    return links_of(session, linker.links, user_id)
 
 
 def _pair_in(linker: Linker, fact: Fact) -> Pair:
@@ -190,7 +183,7 @@ def _answer_for_nobody(linker: Linker, pair: Pair, fact: Fact) -> Outcome:
 
 
 def _take_over(
-    session: Session, linker: Linker, row: AccountLinkBase, pair: Pair, fact: Fact, now: datetime
+    session: Session, linker: Linker, row: AccountLinkBase, fact: Fact, now: datetime, *, gone: bool
 ) -> Sequence[AccountLinkBase]:
     """
     Give a pair the larger number that the peer holds; the rows whose number was raised here because of that.
@@ -199,10 +192,11 @@ def _take_over(
     if not is_linked(fact.version):
         renumber(linker, row, fact.version, now=now)
         return ()
+    pair = pair_of(row)
     others = {other.id: other for other in standing(session, linker, pair) if other is not None and other is not row}
     incoming = rival_of(linker, pair, fact.version)
     winner = next((o for o in others.values() if beats(rival_of(linker, pair_of(o), o.version), incoming)), None)
-    if winner is not None or is_gone(session, linker, pair.user_id):
+    if winner is not None or gone:
         _lose(linker, row, fact.version, now, to=winner)
         return (row,)
     for other in others.values():

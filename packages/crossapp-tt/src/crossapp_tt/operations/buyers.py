@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlmodel import Session
 
 from crossapp_core import addresses
 from crossapp_core.backoff import next_attempt
-from crossapp_core.columns import column_of, stored_id, table_of
+from crossapp_core.columns import column_of, table_of
+from crossapp_core.operations.link_rows import links_of
 from crossapp_core.tables import AccountLinkBase
 from crossapp_tt.operations.rows import Row
 from crossapp_tt.ports import Purchase, Seller
@@ -57,11 +58,8 @@ def linked_user(session: Session, seller: Seller, row: Row) -> str | None:
     """
     if seller.links is None or row.buyer_user_id is None:
         return None
-    user_id = column_of(seller.links, "user_id")
-    value = stored_id(session, user_id, row.buyer_user_id)
-    stands = column_of(seller.links, "linked_app") == row.target_app, column_of(seller.links, "active") == 1
-    query = select(column_of(seller.links, "linked_user_id")).where(user_id == value, *stands)
-    return None if value is None else session.scalar(query)
+    standing = links_of(session, seller.links, row.buyer_user_id)
+    return next((link.linked_user_id for link in standing if link.linked_app == row.target_app), None)
 
 
 def is_linked(session: Session, seller: Seller, row: Row) -> bool:

@@ -111,7 +111,7 @@ class TestFunctionIds:
         granter = ah.Bridge(shop, engine, settings=settings, products=ah.FixedProducts([]))
         ids = [function.id for function in (*seller.functions, *granter.functions)]
 
-        assert len(set(ids)) == 12
+        assert len(set(ids)) == 14
         assert set(seller.functions) & set(granter.functions) == set(seller.linking.functions)
         with pytest.raises(CrossAppConfigError, match="handle-bundle-purchase comes twice"):
             ah.Bridge(shop, engine, settings=settings, products=ah.FixedProducts([]))

@@ -527,6 +527,7 @@ class TestCheckOAuthAutolink:
             async with opened(local, database, accounts=None) as side:
                 ids = {function.local_id for function in side.bridge.functions}
                 assert ids == {
+                    "check-gone-users",
                     "handle-account-linked",
                     "handle-account-unlinked",
                     "handle-link-state",
@@ -545,7 +546,7 @@ class TestReconcile:
         run = await anywhere.each_minute()
         assert (run.status, run.steps) == (
             "completed",
-            ["find owed links", "announce", "forget tokens"],
+            [f"drain {THIRD}", f"drain {PEER}", "forget tokens"],
         )
         ids = [event.id for event in [*anywhere.peer.log.dropped, *anywhere.peer.log.received]]
         assert [str(id_).rpartition(":")[2] for id_ in dict.fromkeys(ids)] == ["a0", "a1"]
@@ -555,7 +556,8 @@ class TestReconcile:
         await anywhere.receive(holds(3))
         anywhere.local.clock.advance(timedelta(days=9))
         run = await anywhere.each_minute()
-        assert run.steps == ["find owed links", "forget tokens"]
+        assert run.steps == [f"drain {THIRD}", f"drain {PEER}", "forget tokens"]
+        assert anywhere.got() == [("account/linked", 3)]
 
     async def test_own_environment_down(self, app: ServedSide, caplog: pytest.LogCaptureFixture) -> None:
         """
@@ -605,8 +607,26 @@ class TestReconcile:
 
         assert (done, run.steps) == (
             ["inngest/scheduled.timer"],
-            ["find owed links", "a chore", "forget tokens"],
+            ["a chore", f"drain {THIRD}", f"drain {PEER}", "forget tokens"],
         )
+
+    async def test_failing_chore(self, app: ServedSide) -> None:
+        """
+        A chore that fails makes the run fail, and keeps none of the others from being done.
+        """
+        done: list[str] = []
+
+        async def fail(run: Any) -> None:
+            raise RuntimeError
+
+        async def chore(run: Any) -> None:
+            done.append(run.event.name)
+
+        app.linking.chores += [fail, chore]
+        app.link()
+        run = await app.each_minute()
+
+        assert (run.status, app.got(), set(done)) == ("failed", [("account/linked", 3)], {"inngest/scheduled.timer"})
 
     async def test_tokens(self, app: ServedSide) -> None:
         """
@@ -619,6 +639,36 @@ class TestReconcile:
         app.local.clock.advance(timedelta(days=1, minutes=10))
         await app.each_minute()
         assert app.tokens == []
+
+
+class TestCheckGoneUsers:
+    async def test_by_night(self, app: ServedSide) -> None:
+        """
+        The cron finds who is gone, and the peer hears of it.
+        """
+        app.link()
+        app.remove(Member, ADA)
+        app.own.run_cron("check-gone-users")
+        await app.settle()
+
+        [run] = app.runs("check-gone-users")
+        assert (run.status, run.steps, app.standing) == ("completed", ["check links"], set())
+        assert app.got()[-1] == ("account/unlinked", 4)
+
+    @pytest.mark.parametrize("told", ["by itself", "by the app"])
+    async def test_reported(self, app: ServedSide, told: str) -> None:
+        """
+        An app that says who is gone has their links end at once; should its own Inngest be away, the cron tells.
+        """
+        app.link()
+        app.remove(Member, ADA)
+        if told == "by itself":
+            app.own.answer_next(401, {"error": "no"})
+        await app.linking.user_deleted(ADA)
+        await app.settle()
+        await app.each_minute()
+
+        assert (app.standing, app.got()[-1]) == (set(), ("account/unlinked", 4))
 
 
 class TestSketchPeer:
@@ -672,7 +722,7 @@ class TestSketchPeer:
         sketchy.peer.down = False
         sketchy.local.clock.advance(timedelta(minutes=5))
         run = await sketchy.each_minute()
-        assert run.steps == ["find owed links", "announce", "note accepted", "forget tokens"]
+        assert run.steps == [f"drain {PEER}", "forget tokens"]
         assert (sketchy.row.acknowledged_version, sketchy.row.next_attempt_at) == (3, None)
 
     async def test_unlinked(self, sketchy: ServedSide) -> None:

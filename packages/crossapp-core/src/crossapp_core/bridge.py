@@ -5,8 +5,14 @@ What the bridges of both adapters have: links between accounts, and their pages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from sqlmodel import Session
+
+from crossapp_core.columns import HostId
+from crossapp_core.flavours import run_sync
+from crossapp_core.outcomes import Outcome
 from crossapp_core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -30,6 +36,36 @@ class LinkedBridge(Runtime[H]):
         "What you buy at one of {there} and {here} then opens at the other, for these accounts."
     )
     """What people are told that linking does."""
+
+    async def user_deleted(self, user_id: HostId) -> None:
+        """
+        Say that a user of this app is gone, when that is committed: their links end, and what is open for them is open
+        for nobody, until the same buyer links another account. What nobody says, a daily pass finds.
+        """
+        await self.linking.user_deleted(str(user_id))
+
+    def user_deleted_sync(self, user_id: HostId) -> None:
+        """
+        Do as `user_deleted` does, in sync code.
+        """
+        run_sync(self.user_deleted(user_id))
+
+    async def resync(self) -> None:
+        """
+        Have all that this app owes or knows be said once more, after a database of either app was restored from a
+        backup. Both apps run it, and again when what was owed is sent.
+        """
+        await self.linking.resync()
+        await self.database.transact(self._owe_all, self.host, None, now=self.clock())
+
+    def resync_sync(self) -> None:
+        """
+        Do as `resync` does, in sync code.
+        """
+        run_sync(self.resync())
+
+    def _owe_all(self, session: Session, host: H, _: None, /, *, now: datetime) -> Outcome:
+        raise NotImplementedError
 
     def link_pages(self, *, sign_in_url: str = "/sign-in", next_parameter: str = "next") -> LinkPages:
         """

@@ -18,8 +18,8 @@ import orjson
 from crossapp_core import proofs
 from crossapp_core.apps import Peer, Settings
 from crossapp_core.connections import Blocking, Connections, Flavour, Sleep, Threaded
-from crossapp_core.delivery import LARGEST_EVENT, Delivery, Pacing, Sealed, SendResult, refused
-from crossapp_core.errors import CrossAppConfigError, SendError, UnknownPeerError
+from crossapp_core.delivery import LARGEST_EVENT, Delivery, Pacing, Sealed, SendResult, ids_of, refused
+from crossapp_core.errors import CrossAppConfigError, UnknownPeerError
 from crossapp_core.event_api import shown
 from crossapp_core.events import Event
 from crossapp_core.flavours import run_sync
@@ -27,8 +27,6 @@ from crossapp_core.outcomes import Message
 from crossapp_core.pickling import NotPicklable
 
 __all__ = ["CrossAppClient", "SendResult"]
-
-_NONE = timedelta(0)
 
 
 class CrossAppClient(NotPicklable):
@@ -122,7 +120,9 @@ class CrossAppClient(NotPicklable):
         """
         return run_sync(self._send_one(self._blocking, Message(app_id, event, attempt, answers)))
 
-    async def send_many(self, app_id: str, events: Sequence[Event | Message]) -> list[SendResult]:
+    async def send_many(
+        self, app_id: str, events: Sequence[Event | Message], *, patient: bool = True
+    ) -> list[SendResult]:
         """
         Send any number of events to a peer, in as few requests as Inngest's limits allow.
 
@@ -132,6 +132,7 @@ class CrossAppClient(NotPicklable):
         Args:
             app_id: The peer.
             events: Events, or messages to this peer where an attempt or an answer is to be given.
+            patient: Whether to repeat, until the deadline, what may succeed then; else each request is made once.
 
         Returns:
             What became of each event, in their order.
@@ -140,13 +141,15 @@ class CrossAppClient(NotPicklable):
             UnknownPeerError: There is no such peer in the settings.
             CrossAppConfigError: An event names another app as its source, or a message another peer; nothing was sent.
         """
-        return await self._send_many(self._threaded, app_id, events)
+        return await self._send_many(self._threaded, app_id, events, patient)
 
-    def send_many_sync(self, app_id: str, events: Sequence[Event | Message]) -> list[SendResult]:
+    def send_many_sync(
+        self, app_id: str, events: Sequence[Event | Message], *, patient: bool = True
+    ) -> list[SendResult]:
         """
         Do as `send_many` does, in sync code.
         """
-        return run_sync(self._send_many(self._blocking, app_id, events))
+        return run_sync(self._send_many(self._blocking, app_id, events, patient))
 
     async def deliver(self, messages: Sequence[Message]) -> list[str]:
         """
@@ -198,10 +201,13 @@ class CrossAppClient(NotPicklable):
 
     async def _send_one(self, flavour: Flavour, message: Message) -> str:
         [result] = await self._send_many(flavour, message.target, [message])
-        return _ids_of([result])[0]
+        return ids_of([result])[0]
 
-    async def _send_many(self, flavour: Flavour, app_id: str, events: Iterable[Event | Message]) -> list[SendResult]:
-        return await self._send(flavour, app_id, [self._ours(_message(app_id, event)) for event in events])
+    async def _send_many(
+        self, flavour: Flavour, app_id: str, events: Iterable[Event | Message], patient: bool = True
+    ) -> list[SendResult]:
+        messages = [self._ours(_message(app_id, event)) for event in events]
+        return await self._send(flavour, app_id, messages, patient=patient)
 
     async def _deliver(self, flavour: Flavour, messages: Iterable[Message]) -> list[str]:
         ours = [self._ours(message) for message in messages]
@@ -213,12 +219,14 @@ class CrossAppClient(NotPicklable):
             except UnknownPeerError as error:
                 sent = [SendResult(message.event.name, None, error) for message in group.values()]
             results |= zip(group, sent, strict=True)
-        return _ids_of([results[place] for place in range(len(ours))])
+        return ids_of([results[place] for place in range(len(ours))])
 
-    async def _send(self, flavour: Flavour, app_id: str, messages: Sequence[Message]) -> list[SendResult]:
+    async def _send(
+        self, flavour: Flavour, app_id: str, messages: Sequence[Message], *, patient: bool = True
+    ) -> list[SendResult]:
         peer, now = self.settings.peer(app_id), self._pacing.clock()
         prepared = [self._seal(peer, message, now) for message in messages]
-        delivery = Delivery(peer, flavour, self._pacing, self._quiet)
+        delivery = Delivery(peer, flavour, self._pacing, self._quiet, patient=patient)
         sent = iter(await delivery.send([event for event in prepared if isinstance(event, Sealed)]))
         return [next(sent) if isinstance(event, Sealed) else event for event in prepared]
 
@@ -255,14 +263,3 @@ def _message(app_id: str, item: object) -> Message:
         problem = f"target is {item.target!r}, but it was to be sent to {app_id!r}: use deliver() for several peers"
         raise CrossAppConfigError(f"the message with {item.event.name}", [problem])
     return item
-
-
-def _ids_of(results: Sequence[SendResult]) -> list[str]:
-    errors = [result.error for result in results if result.error is not None]
-    if errors:
-        raise min(errors, key=_urgency)
-    return [result.accepted_id for result in results if result.accepted_id is not None]
-
-
-def _urgency(error: SendError) -> tuple[bool, timedelta]:
-    return not error.retryable, -(error.retry_after or _NONE)

@@ -4,7 +4,7 @@ The kinds of columns that our tables are made of, the same in SQLite, PostgreSQL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2s, sha256
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     FromClause,
@@ -22,8 +23,11 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
+    and_,
+    or_,
     select,
     text,
 )
@@ -52,6 +56,8 @@ ID = exact(191)
 """An id, as its app writes it."""
 EMAIL = exact(LONGEST)
 """A normalised e-mail address."""
+PLAN = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+"""JSON that may be longer than the 64 kB of MySQL's ordinary text."""
 WORD = exact(64)
 """A status, a reason, a code, an app id."""
 VERSION = BigInteger()
@@ -161,6 +167,23 @@ def primary_key(row: object) -> str:
     """
     values: tuple[object, ...] = _mapper(type(row)).primary_key_from_instance(row)
     return ":".join(str(value) for value in values)
+
+
+def is_one_of(model: type[object], rows: Collection[object]) -> ColumnElement[bool]:
+    """
+    Whether a row is one of those, by its primary key.
+    """
+    return has_key(model, [_mapper(model).primary_key_from_instance(row) for row in rows])
+
+
+def has_key(model: type[object], values: Collection[Sequence[object]]) -> ColumnElement[bool]:
+    """
+    Whether a row has one of those primary keys.
+    """
+    keys = list(table_of(model).primary_key)
+    if len(keys) == 1:
+        return keys[0].in_([value for (value,) in values])
+    return or_(*(and_(*(key == part for key, part in zip(keys, value, strict=True))) for value in values))
 
 
 def host_value(column: Column[Any], id_: str, *, dialect: str = "sqlite") -> Any | None:

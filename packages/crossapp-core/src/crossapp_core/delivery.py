@@ -74,13 +74,23 @@ class Delivery:
         flavour: How to do and how to wait.
         pacing: The time there is, from now on.
         quiet: Until when each peer has asked to be left alone, on `pacing.monotonic`; read and written.
+        patient: Whether to repeat what may succeed then.
     """
 
-    def __init__(self, peer: Peer, flavour: Flavour, pacing: Pacing, quiet: MutableMapping[str, float]) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        flavour: Flavour,
+        pacing: Pacing,
+        quiet: MutableMapping[str, float],
+        *,
+        patient: bool = True,
+    ) -> None:
         self._peer = peer
         self._flavour = flavour
         self._pacing = pacing
         self._quiet = quiet
+        self._patient = patient
         self._until = pacing.monotonic() + pacing.deadline
         self._failed: Failed | None = None
 
@@ -113,7 +123,7 @@ class Delivery:
         longest = _FIRST_PAUSE
         while True:
             verdict = await self._attempt(chunk)
-            if not (isinstance(verdict, Failed) and verdict.again):
+            if not (self._patient and isinstance(verdict, Failed) and verdict.again):
                 return verdict
             asked = verdict.error.retry_after or timedelta(0)
             pause = asked.total_seconds() + self._pacing.jitter(0, longest)
@@ -144,6 +154,24 @@ class Delivery:
         if isinstance(verdict, Failed) and verdict.error.retry_after:
             self._quiet[peer.app_id] = pacing.monotonic() + verdict.error.retry_after.total_seconds()
         return verdict
+
+
+def ids_of(results: Sequence[SendResult]) -> list[str]:
+    """
+    The ids that the peers gave, if all was accepted.
+
+    Raises:
+        SendError: One that another attempt may overcome, if there is one; among those the one that asks for the longest
+            wait.
+    """
+    errors = [result.error for result in results if result.error is not None]
+    if errors:
+        raise min(errors, key=_urgency)
+    return [result.accepted_id for result in results if result.accepted_id is not None]
+
+
+def _urgency(error: SendError) -> tuple[bool, timedelta]:
+    return not error.retryable, -(error.retry_after or timedelta(0))
 
 
 def refused(peer: Peer, event_id: str, reason: str) -> SendResult:

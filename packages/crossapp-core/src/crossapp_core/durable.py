@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -65,6 +66,31 @@ Body: TypeAlias = Callable[[Run], Coroutine[Any, Any, T]]
 """What a function does; all that it waits for is a step."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """
+    What one of our functions was made of.
+    """
+
+    fn_id: str
+    body: Body[Any]
+    events: tuple[str, ...]
+    cron: str | None
+    on_failure: Body[None] | None
+    retries: int
+
+
+def plan_of(function: inngest.Function[Any]) -> Plan:
+    """
+    What a function was made of, for whoever drives it without Inngest.
+
+    Raises:
+        KeyError: It is none of ours.
+    """
+    plan: Plan = vars(function)["_crossapp_plan"]
+    return plan
+
+
 def create_function(
     client: inngest.Inngest,
     body: Body[T],
@@ -91,15 +117,18 @@ def create_function(
         CrossAppConfigError: The client has a function with that id already.
     """
     made = _functions_of(client, without=fn_id)
+    retries = TIMED_RETRIES if cron else RETRIES
     flavour: Callable[[Body[Any]], Callable[[Any], Any]] = _asynchronous if is_async else _synchronous
     decorate = client.create_function(
         fn_id=fn_id,
         trigger=inngest.TriggerCron(cron=cron) if cron else [inngest.TriggerEvent(event=event) for event in events],
-        retries=TIMED_RETRIES if cron else RETRIES,
+        retries=retries,
         on_failure=flavour(on_failure) if on_failure else None,
         middleware=[_NotUnderWSGI] if is_async else None,
     )
     made[fn_id] = function = decorate(flavour(body))
+    # on the function itself: what it was made of leads back to it, and both are to go together
+    vars(function)["_crossapp_plan"] = Plan(fn_id, body, tuple(events), cron, on_failure, retries)
     return function
 
 

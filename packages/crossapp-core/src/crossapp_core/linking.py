@@ -8,7 +8,7 @@ import gc
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -19,13 +19,14 @@ import inngest
 from crossapp_core import tokens
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.flavours import run_sync
+from crossapp_core.functions.check_gone_users import check_gone_users
 from crossapp_core.functions.check_oauth_autolink import check_oauth_autolink
 from crossapp_core.functions.emit_oauth_login import SIGNED_IN, emit_oauth_login
 from crossapp_core.functions.handle_account_unlinked import handle_account_unlinked
 from crossapp_core.functions.handle_link_state import handle_link_state
 from crossapp_core.functions.reconcile_cross_app import reconcile_cross_app
 from crossapp_core.link_runtime import LinkRuntime
-from crossapp_core.operations import links, people
+from crossapp_core.operations import departures, links, owed_links, people
 from crossapp_core.operations.link_rows import Pair
 from crossapp_core.operations.people import Link
 from crossapp_core.outcomes import Outcome
@@ -59,6 +60,7 @@ class Linking(LinkRuntime):
             handle_account_unlinked(self),
             handle_link_state(self),
             reconcile_cross_app(self),
+            check_gone_users(self),
         ]
         """To be served once, whichever bridges the app has."""
         self._add_oauth()
@@ -133,8 +135,7 @@ class Linking(LinkRuntime):
         """
         pair = Pair(user_id, token.issuer, token.user_id)
         outcome: Outcome = await self.do(links.link, links.Confirmation(pair, token.email, token.id, token.expires_at))
-        # written, and owed: what is lost on the way is done by the cron
-        await self._quietly(self.app.deliver(outcome.messages), "a link")
+        await self.tell(outcome.messages)
         return outcome
 
     async def unlink(self, user_id: str, app: str) -> Outcome:
@@ -142,9 +143,23 @@ class Linking(LinkRuntime):
         Unlink the account of *user_id* from that in the peer *app*. What was unlocked stays so.
         """
         outcome: Outcome = await self.do(people.unlink, user_id, app)
-        # written, and owed: what is lost on the way is done by the cron
-        await self._quietly(self.app.deliver(outcome.messages), "a link")
+        await self.tell(outcome.messages)
         return outcome
+
+    async def user_deleted(self, user_id: str) -> Outcome:
+        """
+        End all links of a user of this app who is gone, and what else their leaving ends. To be called when the user's
+        deletion is committed; a daily pass finds those of whom nobody tells.
+        """
+        outcome: Outcome = await self.do(departures.depart, [user_id])
+        await self.tell(outcome.messages)
+        return outcome
+
+    async def resync(self) -> None:
+        """
+        Owe the peers all links once more, after this app's database was restored from a backup.
+        """
+        await self.do(owed_links.owe_all, None)
 
     async def links_of(self, user_id: str) -> list[Link]:
         """
@@ -171,7 +186,10 @@ class Linking(LinkRuntime):
         It does no more than send an event to the app's own Inngest; should that fail, the next sign-in repeats it.
         """
         event = inngest.Event(name=SIGNED_IN.name, data={"userId": user_id})
-        await self._quietly(self.app.tell([event]), "a sign-in")
+        try:
+            await self.app.tell([event])
+        except Exception as error:  # noqa: BLE001 (the SDK's own errors have no common class)
+            log.warning("the app's own Inngest wasn't told of a sign-in: %s", type(error).__name__)
 
     def start_sync(self, user_id: str, app: str, *, return_to: str | None = None) -> str:
         """
@@ -209,12 +227,6 @@ class Linking(LinkRuntime):
         """
         run_sync(self.signed_in(user_id))
 
-    async def _quietly(self, telling: Awaitable[object], news: str) -> None:
-        try:
-            await telling
-        except Exception as error:  # noqa: BLE001 (the SDK's own errors have no common class)
-            log.warning("the app's own Inngest wasn't told of %s: %s", news, type(error).__name__)
-
     def _join(self, app: Runtime[Any], linker: Linker, sign_ins: Sequence[SignInEvent]) -> None:
         ours = self.linker
         problems = [
@@ -224,6 +236,7 @@ class Linking(LinkRuntime):
                 ("engine", self.app.database.engine, app.database.engine),
                 ("links", ours.links, linker.links),
                 ("link_tokens", ours.tokens, linker.tokens),
+                ("cursors", ours.cursors, linker.cursors),
             )
             if one is not other and one != other
         ]
@@ -238,6 +251,8 @@ class Linking(LinkRuntime):
             providers=(ours if ours.accounts else linker).providers,
             may_auto_link=ours.may_auto_link or linker.may_auto_link,
             effects=(*ours.effects, *linker.effects),
+            farewells=(*ours.farewells, *linker.farewells),
+            people=(*ours.people, *linker.people),
         )
         self._add_oauth()
 

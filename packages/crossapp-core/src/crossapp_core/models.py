@@ -2,7 +2,7 @@
 The ready tables that both adapters share. Importing this module registers them on `SQLModel.metadata`.
 """
 
-from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
+from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase, CrossAppCursorBase
 
 
 class AccountLink(AccountLinkBase, table=True):
@@ -19,3 +19,11 @@ class AccountLinkToken(AccountLinkTokenBase, table=True):
     """
 
     __tablename__ = "AccountLinkToken"  # pyright: ignore[reportAssignmentType]
+
+
+class CrossAppCursor(CrossAppCursorBase, table=True):
+    """
+    What work that goes on across runs must remember.
+    """
+
+    __tablename__ = "CrossAppCursor"  # pyright: ignore[reportAssignmentType]

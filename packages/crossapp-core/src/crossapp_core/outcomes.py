@@ -1,12 +1,14 @@
 """
-What an operation returns: what it did, and what is to be sent because of it.
+What an operation returns: what it did, and what is to be sent because of it; and what became of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from crossapp_core.errors import PeerKeyRefusedError, PeerUnavailableError, SendError
 from crossapp_core.events import EVENTS, JSON, Event
 
 
@@ -93,3 +95,39 @@ class Outcome:
                 return cls(tuple(map(str, ids)), changed, tuple(map(Message.from_json, messages)))
         msg = "the result of a step is no outcome: did another version write it?"
         raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Due:
+    """
+    Some of what is due to a peer: at most *limit* rows.
+    """
+
+    app: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class Sent:
+    """
+    What became of a message.
+    """
+
+    message: Message
+    accepted_id: str | None
+    """The id that the peer's Inngest gave it; None if it wasn't accepted."""
+    error: SendError | None
+    """Why it wasn't accepted."""
+    asked: bool = True
+    """False if the peer was left alone, since it took nothing the last time."""
+
+    @property
+    def peer_is_down(self) -> bool:
+        """
+        Whether the peer took nothing at all, be it this or something else.
+        """
+        return isinstance(self.error, PeerUnavailableError | PeerKeyRefusedError)
+
+
+Noted: TypeAlias = Sequence[tuple[str, Sent]]
+"""What became of the rows with those ids."""

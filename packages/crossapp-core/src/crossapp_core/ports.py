@@ -4,7 +4,7 @@ What the app tells us about its people, and about the accounts of others that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from sqlmodel import Session
 
 from crossapp_core import addresses
-from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase
+from crossapp_core.tables import AccountLinkBase, AccountLinkTokenBase, CrossAppCursorBase
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,50 @@ class Effect(Protocol):
         ...
 
 
+class Farewell(Protocol):
+    """
+    What else changes in the app when users are gone, in the same transaction in which their links end.
+    """
+
+    def __call__(self, session: Session, user_ids: Collection[str], *, now: datetime) -> None:
+        """
+        Change it; doing it again must change nothing.
+        """
+        ...
+
+
+class People(Protocol):
+    """
+    Users that rows of ours name, besides those of links.
+    """
+
+    def __call__(self, session: Session, after: str | None, limit: int) -> Sequence[str]:
+        """
+        Up to *limit* different ids in their order, from the first after *after* on.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """
+    Something that the library can't put right alone, or not yet.
+    """
+
+    code: str
+    """Which: `peer-unavailable`, `unknown-product`, `mass-revocation`, …; docs/guides/problems.md has all."""
+    message: str
+    """One sentence, without addresses and secrets."""
+    ids: tuple[str, ...] = ()
+    """The purchases, rows or entitlements that it is about, as far as they are known."""
+    peer: str | None = None
+    """The peer's app id, if it is one's."""
+    since: datetime | None = None
+
+
+OnProblem: TypeAlias = Callable[[Problem], Awaitable[None] | None]
+"""Is told of problems, so that somebody is; it may be told of the same one again."""
+
 MayAutoLink: TypeAlias = Callable[[Session, str], bool]
 """Whether the user with that id wants accounts linked by a shared sign-in."""
 
@@ -131,7 +175,11 @@ class Linker:
     """The OAuth providers whose accounts link."""
     may_auto_link: MayAutoLink | None = None
     """None: everybody does."""
+    cursors: type[CrossAppCursorBase] | None = None
     effects: tuple[Effect, ...] = ()
+    farewells: tuple[Farewell, ...] = ()
+    people: tuple[tuple[str, People], ...] = ()
+    """Each under a name, by which it is remembered how far a pass has come."""
 
 
 @dataclass(frozen=True)

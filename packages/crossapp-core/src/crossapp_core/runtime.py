@@ -5,7 +5,9 @@ What the functions of an adapter work with: an app's Inngest, database, settings
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,15 +18,19 @@ from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
-from crossapp_core import durable, proofs
+from crossapp_core import durable, errors, proofs
 from crossapp_core.apps import Settings
 from crossapp_core.client import CrossAppClient
 from crossapp_core.connections import unlogged
 from crossapp_core.database import Database
+from crossapp_core.delivery import SendResult, ids_of
+from crossapp_core.dispatch import Dispatch
 from crossapp_core.durable import Run
 from crossapp_core.errors import CrossAppConfigError
 from crossapp_core.events import Envelope, Event
-from crossapp_core.outcomes import Message, Outcome
+from crossapp_core.outcomes import Message, Outcome, Sent
+from crossapp_core.ports import OnProblem, Problem
+from crossapp_core.tables import CrossAppCursorBase
 
 E = TypeVar("E", bound=Event)
 F_contra = TypeVar("F_contra", contravariant=True)
@@ -32,6 +38,8 @@ G = TypeVar("G")
 H = TypeVar("H")
 H_contra = TypeVar("H_contra", contravariant=True)
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Operation(Protocol[H_contra, F_contra]):
@@ -54,6 +62,7 @@ class Runtime(Generic[H]):
         client: The app's own Inngest client.
         engine: The app's own engine: an async one makes async functions, a sync one sync functions.
         settings: Which app this is, and its peers.
+        on_problem: Is told of what the library can't put right alone.
         clock: The time, in UTC; the system's if None.
 
     Raises:
@@ -72,6 +81,7 @@ class Runtime(Generic[H]):
         engine: Engine | AsyncEngine,
         *,
         settings: Settings,
+        on_problem: OnProblem | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         _refuse_own_key(client, settings)
@@ -80,6 +90,9 @@ class Runtime(Generic[H]):
         self.settings = settings
         self.clock = clock or _utc_now
         self.client = CrossAppClient(settings, clock=self.clock)
+        self.on_problem = on_problem
+        self.cursors: type[CrossAppCursorBase] | None = None
+        """Where it is written down which peers are down."""
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -139,46 +152,57 @@ class Runtime(Generic[H]):
 
         return await run.step(step, work)
 
+    async def send_owed(self, run: Run, step: str, messages: Sequence[Message]) -> list[tuple[Message, str]]:
+        """
+        Send as one step what is also owed, so that the cron sends it if this doesn't; those that were accepted come
+        back, with the ids that the peers gave. A peer that is known to be down isn't asked.
+
+        Raises:
+            SendError: A peer was asked and didn't accept some.
+        """
+        return await self._send_as_step(run, step, messages, insist=True)
+
     async def try_to_send(self, run: Run, step: str, messages: Sequence[Message]) -> list[Message]:
         """
         Send as one step what may as well be sent later; those that were accepted come back.
 
         A peer that takes nothing keeps nothing from the others.
         """
-        if not messages:
-            return []
-
-        async def work() -> list[Any]:
-            accepted = [False] * len(messages)
-            for target in dict.fromkeys(message.target for message in messages):
-                places = [place for place, message in enumerate(messages) if message.target == target]
-                events = [messages[place] for place in places]
-                if self.database.is_async:
-                    results = await self.client.send_many(target, events)
-                else:
-                    results = self.client.send_many_sync(target, events)
-                for place, result in zip(places, results, strict=True):
-                    accepted[place] = result.error is None
-            return accepted
-
-        return [message for message, took in zip(messages, await run.step(step, work), strict=True) if took]
+        return [message for message, _ in await self._send_as_step(run, step, messages, insist=False)]
 
     async def deliver(self, messages: Sequence[Message]) -> list[str]:
         """
         Send messages to the peers, and to the app's own functions those that are addressed to itself.
 
         Raises:
-            SendError: A peer's Inngest didn't accept some.
+            SendError: A peer's Inngest didn't accept some, or is known to be down.
             inngest.errors.Error: The app's own didn't.
         """
         own = [message for message in messages if message.target == self.settings.app_id]
         others = [message for message in messages if message.target != self.settings.app_id]
         accepted = await self.tell([_own_event(message) for message in own]) if own else []
-        if not others:
-            return accepted
-        if self.database.is_async:
-            return [*accepted, *await self.client.deliver(others)]
-        return [*accepted, *self.client.deliver_sync(others)]
+        return [*accepted, *_ids_of(await self.dispatch().send(others))]
+
+    def dispatch(self) -> Dispatch:
+        """
+        What sends to the peers, and leaves those alone that are down.
+        """
+        return Dispatch(self.client, self.database, self.cursors, clock=self.clock, report=self.report)
+
+    async def report(self, problem: Problem) -> None:
+        """
+        Log a problem, and tell the app of it by its hook.
+        """
+        about = f" of {problem.peer}" if problem.peer else ""
+        log.warning("%s%s: %s", problem.code, about, problem.message)
+        if self.on_problem is None:
+            return
+        try:
+            told = self.on_problem(problem)
+            if inspect.isawaitable(told):
+                await told
+        except Exception as error:  # noqa: BLE001 (whatever the app's hook raises is no reason to fail)
+            log.warning("on_problem failed: %s", type(error).__name__)
 
     async def tell(self, events: list[inngest.Event]) -> list[str]:
         """
@@ -201,10 +225,25 @@ class Runtime(Generic[H]):
         events: Sequence[str] = (),
         cron: str | None = None,
         on_failure: durable.Body[None] | None = None,
+        owes: bool = False,
     ) -> inngest.Function[T]:
         """
         Make an Inngest function of *body*, in the engine's flavour.
+
+        Args:
+            body: What it does.
+            fn_id: Its id, for ever.
+            events: The names of the events that trigger it.
+            cron: Its timetable.
+            on_failure: What is done when it has failed for good.
+            owes: Whether the app is told then, since somebody waits for what it does.
         """
+
+        async def fail(run: Run) -> None:
+            if on_failure is not None:
+                await on_failure(run)
+            await self.report(_failure(fn_id, run.event.data))
+
         return durable.create_function(
             self.inngest,
             body,
@@ -212,8 +251,22 @@ class Runtime(Generic[H]):
             events=events,
             cron=cron,
             is_async=self.database.is_async,
-            on_failure=on_failure,
+            on_failure=fail if owes else on_failure,
         )
+
+    async def _send_as_step(
+        self, run: Run, step: str, messages: Sequence[Message], *, insist: bool
+    ) -> list[tuple[Message, str]]:
+        if not messages:
+            return []
+
+        async def work() -> list[str | None]:
+            sent = await self.dispatch().send(messages)
+            if insist:
+                _ids_of([each for each in sent if each.asked])
+            return [each.accepted_id for each in sent]
+
+        return [(message, id_) for message, id_ in zip(messages, await run.step(step, work), strict=True) if id_]
 
 
 def _refuse_own_key(client: inngest.Inngest, settings: Settings) -> None:
@@ -227,10 +280,25 @@ def _refuse_own_key(client: inngest.Inngest, settings: Settings) -> None:
         raise CrossAppConfigError(f"the settings of {settings.app_id}", problems)
 
 
+def _failure(fn_id: str, data: Mapping[str, object]) -> Problem:
+    original, error = data.get("event"), data.get("error")
+    event_id = original.get("id") if isinstance(original, Mapping) else None
+    failure = error if isinstance(error, Mapping) else {}
+    name, text = str(failure.get("name") or "an error"), str(failure.get("message") or "")
+    # what others raise may hold anything
+    known = name in {"NonRetriableError", "RetryAfterError"} or hasattr(errors, name)
+    message = f"{fn_id} has failed for good: {name}{f': {text}' if known and text else ''}"
+    return Problem("run-failed", message, ids=(str(event_id),) if event_id else ())
+
+
 def _own_event(message: Message) -> inngest.Event:
     # without a proof: what comes from our own environment is a hint, since others may send there too
     event = message.event
     return inngest.Event(id=event.event_id(attempt=message.attempt), name=event.name, data=event.to_wire())
+
+
+def _ids_of(sent: Sequence[Sent]) -> list[str]:
+    return ids_of([SendResult(each.message.event.name, each.accepted_id, each.error) for each in sent])
 
 
 def _answering(message: Message, answers: str | None) -> Message:

@@ -8,11 +8,11 @@ foreign keys. The ready classes are in `crossapp_core.models`.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Computed, case, column
+from sqlalchemy import Computed, Text, case, column
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
-from crossapp_core.columns import EMAIL, ID, VERSION, WORD, ZERO, UtcDateTime, index, unique
+from crossapp_core.columns import EMAIL, ID, PLAN, VERSION, WORD, ZERO, UtcDateTime, index, unique
 
 
 class AccountLinkBase(SQLModel):
@@ -70,3 +70,14 @@ class AccountLinkTokenBase(SQLModel):
     jti: str = Field(primary_key=True, sa_type=ID)
     used_at: datetime = Field(sa_type=UtcDateTime, sa_column_kwargs={"name": "usedAt"})
     expires_at: datetime = Field(sa_type=UtcDateTime, sa_column_kwargs={"name": "expiresAt"})
+
+
+class CrossAppCursorBase(SQLModel):
+    """
+    What work that goes on across runs must remember: how far a pass has come, or when a peer is to be tried again.
+    """
+
+    name: str = Field(primary_key=True, sa_type=ID)
+    position: str | None = Field(default=None, sa_type=Text, nullable=True)
+    plan: str | None = Field(default=None, sa_type=PLAN, nullable=True)
+    updated_at: datetime = Field(sa_type=UtcDateTime, sa_column_kwargs={"name": "updatedAt"})

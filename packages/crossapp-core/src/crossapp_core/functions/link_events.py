@@ -48,8 +48,8 @@ async def announce(linking: LinkRuntime, run: Run, messages: Sequence[Message]) 
     """
     Tell the peers of links; to a sketch peer, that is done once it is accepted.
     """
-    await linking.app.send(run, "announce", messages)
-    await note_accepted(linking, run, messages)
+    accepted = await linking.app.send_owed(run, "announce", messages)
+    await note_accepted(linking, run, [message for message, _ in accepted])
 
 
 async def note_accepted(linking: LinkRuntime, run: Run, messages: Sequence[Message]) -> None:

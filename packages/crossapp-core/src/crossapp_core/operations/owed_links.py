@@ -7,19 +7,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlmodel import Session
 
-from crossapp_core.columns import column_of
+from crossapp_core.columns import column_of, table_of
 from crossapp_core.events import AccountLinked
-from crossapp_core.locking import lock, locking
+from crossapp_core.locking import lock
+from crossapp_core.operations import owed
 from crossapp_core.operations.link_rows import Pair, is_owed, key_of, owe, to_peer
-from crossapp_core.outcomes import Message, Outcome
+from crossapp_core.outcomes import Due, Message, Noted, Outcome
 from crossapp_core.ports import Linker
-from crossapp_core.tables import AccountLinkBase
 
 BATCH = 100
-"""How many links are announced again at once."""
+"""How many tokens are forgotten at once."""
 
 _KEPT = timedelta(days=1)
 
@@ -35,18 +35,42 @@ def announce(session: Session, linker: Linker, pair: Pair, /, *, now: datetime) 
     return Outcome((row.id,), messages=(to_peer(session, linker, row),))
 
 
-def announce_again(session: Session, linker: Linker, limit: int, /, *, now: datetime) -> Outcome:
+def announce_again(session: Session, linker: Linker, due: Due, /, *, now: datetime) -> Outcome:
     """
-    Say what is owed and due to any peer, as another attempt; workers at the same time share the work.
+    Say what is owed and due to a peer, as another attempt; workers at the same time share the work.
     """
-    table, due = linker.links, column_of(linker.links, "next_attempt_at")
-    query = select(table).where(due <= now).order_by(due).limit(limit)
-    rows: Sequence[AccountLinkBase] = session.scalars(locking(query, skip_locked=True)).all()
+    rows = owed.take(session, linker.links, _is_of(linker, due.app), limit=due.limit, now=now)
     for row in rows:
-        row.retry_count += 1
-        owe(row, now=now)
-    owed = [row for row in rows if is_owed(row) and row.linked_app in linker.apps]
-    return Outcome(tuple(row.id for row in owed), bool(rows), tuple(to_peer(session, linker, row) for row in owed))
+        if not is_owed(row):
+            row.next_attempt_at = None
+    told = [row for row in rows if is_owed(row)]
+    return Outcome(tuple(row.id for row in told), bool(rows), tuple(to_peer(session, linker, row) for row in told))
+
+
+def note_sent(session: Session, linker: Linker, noted: Noted, /, *, now: datetime) -> Outcome:
+    """
+    Write down what became of announcements: one that reached nobody since the peer is down is due as soon as it is
+    back, and to a sketch peer one that was accepted is acknowledged.
+    """
+    lost = [id_ for id_, sent in noted if sent.peer_is_down]
+    if lost:
+        table, due = linker.links, column_of(linker.links, "next_attempt_at")
+        still_owed = column_of(table, "id").in_(lost), due.is_not(None)
+        session.execute(update(table_of(table)).where(*still_owed).values({due: now}))
+    return note_accepted(session, linker, [sent.message for _, sent in noted if sent.error is None], now=now)
+
+
+def owe_all(session: Session, linker: Linker, _: None = None, /, *, now: datetime) -> Outcome:
+    """
+    Owe the peers all links once more, as after a backup was restored. A sketch peer, which never answers, is told of
+    those that stand.
+    """
+    table = linker.links
+    owed_again = column_of(table, "version") > 0, _is_told(linker)
+    due, known = column_of(table, "next_attempt_at"), column_of(table, "acknowledged_version")
+    values = {due: now, known: 0, column_of(table, "retry_count"): 0}
+    session.execute(update(table_of(table)).where(*owed_again).values(values))
+    return Outcome(changed=True)
 
 
 def note_accepted(session: Session, linker: Linker, messages: Sequence[Message], /, *, now: datetime) -> Outcome:
@@ -76,3 +100,12 @@ def forget_tokens(session: Session, linker: Linker, limit: int, /, *, now: datet
     if old:
         session.execute(delete(linker.tokens).where(jti.in_(old)))
     return Outcome(changed=bool(old))
+
+
+def _is_of(linker: Linker, app: str) -> ColumnElement[bool]:
+    return column_of(linker.links, "linked_app") == app
+
+
+def _is_told(linker: Linker) -> ColumnElement[bool]:
+    app, active = column_of(linker.links, "linked_app"), column_of(linker.links, "active")
+    return or_(app.not_in(sorted(linker.sketches)), active == 1)

@@ -109,7 +109,7 @@ class TestLinkedUser:
         """
         Where the buyer is named, only the granter's own link counts.
         """
-        taught.add(SketchUser(id="school-eve"))
+        taught.add(SketchUser(id="school-eve"), SketchUser(id=ADA))
         taught.grant(sale(1, linked_user_id="school-eve"))
         assert held(taught).status == "pending"
 
@@ -172,7 +172,7 @@ class TestWholePurchase:
         """
         A revoke without product locks all that the purchase holds, and answers for each.
         """
-        taught.add(link())
+        taught.add(SketchUser(id=ADA), link())
         for product in (COURSE, "prod_10"):
             taught.grant(sale(1, product_id=product))
         assert taught.opens(product_id="prod_10")
@@ -211,7 +211,7 @@ class TestWholePurchase:
         """
         Another purchase stays as it is.
         """
-        taught.add(link())
+        taught.add(SketchUser(id=ADA), link())
         taught.grant(sale(1, purchase_id="pur_2"))
         taught.revoke(refund(2, product_id=None))
 
@@ -221,7 +221,7 @@ class TestWholePurchase:
         """
         A sale and the revoke of all at once: whoever comes first, it ends locked.
         """
-        taught.add(link())
+        taught.add(SketchUser(id=ADA), link())
         for round_ in range(20):
             bought = sale(1, purchase_id=f"race_{round_}")
             whole = refund(2, purchase_id=bought.purchase_id, product_id=None)

@@ -34,6 +34,7 @@ MIXED_IN = {
 UNIQUE = ("sourceApp", "sourcePurchaseId", "productId")
 INDEXES = {
     ("userId",),
+    ("appliedUserId",),
     ("sourceApp", "pendingForEmail"),
     ("sourceApp", "sourceUserId"),
     ("status", "sourceApp", "sourceUserId"),

@@ -20,7 +20,7 @@ from crossapp_core.models import AccountLinkToken
 from crossapp_core.operations import links, owed_links, shared_sign_ins
 from crossapp_core.operations.link_rows import Pair
 from crossapp_core.operations.links import Confirmation
-from crossapp_core.outcomes import Outcome
+from crossapp_core.outcomes import Due, Outcome
 from tests.ah.school import COURSE, SHOP, link
 from tests.databases import Database
 from tests.hosts import NOW
@@ -210,9 +210,9 @@ def test_announce_again(stack: Stack, database: Database) -> None:
     with Worker(stack, database) as worker:
         seen: list[str] = []
         event.listen(worker.engine, "before_cursor_execute", lambda _, __, statement, *___: seen.append(statement))
-        for limit in (2, owed_links.BATCH):
+        for limit in (2, 100):
             seen.clear()
-            assert len(worker.do(owed_links.announce_again, LINKER, limit, now=NOW).messages) == limit
+            assert len(worker.do(owed_links.announce_again, LINKER, Due(SHOP, limit), now=NOW).messages) == limit
             counts.append(len(seen) - limit)
     assert counts[0] == counts[1] <= 3
 

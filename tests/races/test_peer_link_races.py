@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from crossapp_core.events import AccountUnlinked
 from crossapp_core.operations import owed_links
-from crossapp_core.outcomes import Outcome
-from tests.ah.school import link
+from crossapp_core.outcomes import Due, Outcome
+from tests.ah.school import SHOP, link
 from tests.databases import Database
 from tests.hosts import NOW
 from tests.races.link_workers import LINKER, ONE_EACH, Arena, later, linked, merge, merged, unlink, versions
@@ -126,13 +126,13 @@ class TestAnnounceAgain:
 
         with database.session() as session, database.session() as other:
             other.connection().execute(text(IMPATIENT[database.name]))
-            held = owed_links.announce_again(session, LINKER, 2, now=NOW)
+            held = owed_links.announce_again(session, LINKER, Due(SHOP, 2), now=NOW)
             session.flush()
-            rest = owed_links.announce_again(other, LINKER, 3, now=NOW)
+            rest = owed_links.announce_again(other, LINKER, Due(SHOP, 3), now=NOW)
 
         assert (len(held.ids), len(rest.ids)) == (2, 1)
         assert not set(held.ids) & set(rest.ids)
 
 
 def announce(worker: Worker, day: int, limit: int) -> Outcome:
-    return worker.do(owed_links.announce_again, LINKER, limit, now=later(day))
+    return worker.do(owed_links.announce_again, LINKER, Due(SHOP, limit), now=later(day))

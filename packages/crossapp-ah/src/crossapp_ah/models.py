@@ -3,9 +3,9 @@ The granter's ready tables. Importing this module registers them on `SQLModel.me
 """
 
 from crossapp_ah.tables import EntitlementBase
-from crossapp_core.models import AccountLink, AccountLinkToken
+from crossapp_core.models import AccountLink, AccountLinkToken, CrossAppCursor
 
-__all__ = ["AccountLink", "AccountLinkToken", "Entitlement"]
+__all__ = ["AccountLink", "AccountLinkToken", "CrossAppCursor", "Entitlement"]
 
 
 class Entitlement(EntitlementBase, table=True):

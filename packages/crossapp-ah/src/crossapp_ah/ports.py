@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from sqlalchemy import Column, select
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import Session
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from crossapp_ah.tables import CrossAppEntitlementMixin
 from crossapp_core.columns import stored_id, table_of
@@ -98,6 +99,29 @@ OnClaimed: TypeAlias = Callable[[Claimed], Awaitable[None] | None]
 
 
 @dataclass(frozen=True)
+class Access:
+    """
+    That an entitlement opens a product for somebody, or did.
+    """
+
+    user_id: str
+    """Of this app; they may be gone."""
+    product_id: str
+    source_app: str
+    """Where it was bought."""
+    purchase_id: str
+    """What it was bought by there."""
+    entitlement_id: str
+
+
+OnActive: TypeAlias = Callable[[Session, Access], None] | Callable[[AsyncSession, Access], Awaitable[None]]
+"""Does what access means in the app, in the transaction of the session; it may be called again for the same."""
+
+OnRevoked: TypeAlias = Callable[[Session, Access], None] | Callable[[AsyncSession, Access], Awaitable[None]]
+"""Undoes what `OnActive` did, in the same way."""
+
+
+@dataclass(frozen=True)
 class Granter:
     """
     The app, as the granter's operations know it.
@@ -110,6 +134,22 @@ class Granter:
     users: Users | None = None
     sketches: frozenset[str] = frozenset()
     """The ids of the sketch peers."""
+    on_active: OnActive | None = None
+    on_revoked: OnRevoked | None = None
+    on_claimed: OnClaimed | None = None
+
+    @property
+    def has_hooks(self) -> bool:
+        """
+        Whether access means something in the app besides `has_access`.
+        """
+        return self.on_active is not None or self.on_revoked is not None
+
+    def gone(self, session: Session, user_ids: Collection[str]) -> frozenset[str]:
+        """
+        Those of the users of whom the app says that they are gone.
+        """
+        return self.users.gone(session, user_ids) if self.users is not None and user_ids else frozenset()
 
 
 def _is_among(session: Session, column: Column[Any], id_: str) -> bool:

@@ -101,6 +101,7 @@ class CrossAppEntitlementMixin(SQLModel):
         return (
             unique(name, "sourceApp", "sourcePurchaseId", "productId"),
             index(name, "userId"),
+            index(name, "appliedUserId"),
             index(name, "sourceApp", "pendingForEmail"),
             index(name, "sourceApp", "sourceUserId"),
             index(name, "status", "sourceApp", "sourceUserId"),

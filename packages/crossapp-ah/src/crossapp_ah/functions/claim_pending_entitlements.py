@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import inngest
 
+from crossapp_ah.functions import owed_entitlements
 from crossapp_ah.operations import claims
 from crossapp_ah.operations.claims import Claim
-from crossapp_ah.ports import Claimed, Granter, OnClaimed
+from crossapp_ah.ports import Granter
 from crossapp_core.durable import Body, Run
 from crossapp_core.events import AccountLinked, EntitlementGranted, iso
 from crossapp_core.functions.link_events import take
@@ -22,11 +22,9 @@ from crossapp_core.outcomes import Message
 from crossapp_core.runtime import Runtime
 
 
-def claim_pending_entitlements(
-    granter: Runtime[Granter], linking: LinkRuntime, on_claimed: OnClaimed | None
-) -> inngest.Function[None]:
+def claim_pending_entitlements(granter: Runtime[Granter], linking: LinkRuntime) -> inngest.Function[None]:
     """
-    Do as `handle-account-linked` does, then unlock what waits for the buyer.
+    Do as `handle-account-linked` does, then unlock what waits for the buyer, and tell them.
     """
 
     async def handle(run: Run) -> None:
@@ -35,12 +33,14 @@ def claim_pending_entitlements(
 
         pair = await take(linking, run, AccountLinked)
         link = {"linked_app": pair.app, "linked_user_id": pair.linked_user_id}
-        await _tell(run, await _claim_all(granter, run, link, send=send), on_claimed)
+        claimed = await _claim_all(granter, run, link, send=send)
+        await owed_entitlements.apply(granter, run, claimed)
+        await owed_entitlements.tell(granter, run, claimed)
 
-    return granter.function(handle, fn_id="claim-pending-entitlements", events=[AccountLinked.name])
+    return granter.function(handle, fn_id="claim-pending-entitlements", events=[AccountLinked.name], owes=True)
 
 
-def claims_that_were_missed(granter: Runtime[Granter], on_claimed: OnClaimed | None) -> Body[None]:
+def claims_that_were_missed(granter: Runtime[Granter]) -> Body[None]:
     """
     What is to be done each minute: the event that should have started a claim may be lost.
     """
@@ -51,9 +51,10 @@ def claims_that_were_missed(granter: Runtime[Granter], on_claimed: OnClaimed | N
             await granter.try_to_send(run, "acknowledge", messages)
 
         found = await granter.transact(run, "find claims", claims.waiting, claims.BATCH)
-        claimed = [await _claim_all(granter, run, {"id": link_id}, send=send) for link_id in found.ids]
-        for each in claimed:  # last: a hook that fails keeps no claim waiting
-            await _tell(run, each, on_claimed)
+        for claimed in [await _claim_all(granter, run, {"id": link_id}, send=send) for link_id in found.ids]:
+            # last: slow hooks keep no claim waiting
+            await owed_entitlements.apply(granter, run, claimed)
+            await owed_entitlements.tell(granter, run, claimed)
 
     return claim
 
@@ -64,36 +65,22 @@ async def _claim_all(
     link: Mapping[str, object],
     *,
     send: Callable[[Sequence[Message]], Awaitable[None]],
-) -> list[Message]:
+) -> list[str]:
     async def begin() -> str:
         return iso(granter.clock())
 
     # remembered, so that a claim whose process dies knows its own work when it is done again
     began = datetime.fromisoformat(await run.step("begin claim", begin))
-    claimed: list[Message] = []
+    claimed: list[str] = []
     after: tuple[str, str] | None = None
     while True:
         batch = await granter.transact(run, "claim", claims.claim, Claim(link, began, after))
         await send([replace(message, answers=run.event.id) for message in batch.messages])
-        claimed += batch.messages
+        claimed += batch.ids
         if len(batch.ids) < claims.BATCH:
             return claimed
-        last = _granted(claimed[-1])
+        last = _granted(batch.messages[-1])
         after = last.source_purchase_id, last.product_id
-
-
-async def _tell(run: Run, claimed: Sequence[Message], on_claimed: OnClaimed | None) -> None:
-    if not claimed or on_claimed is None:
-        return
-    granted = [_granted(message) for message in claimed]
-    news = Claimed(str(granted[0].user_id), claimed[0].target, tuple(each.product_id for each in granted))
-
-    async def tell() -> None:
-        result = on_claimed(news)
-        if inspect.isawaitable(result):
-            await result
-
-    await run.step("tell", tell)
 
 
 def _granted(message: Message) -> EntitlementGranted:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inngest
 
+from crossapp_ah.functions import owed_entitlements
 from crossapp_ah.functions.reading import read_or_report
 from crossapp_ah.operations import entitlements
 from crossapp_ah.ports import Granter
@@ -17,7 +18,7 @@ from crossapp_core.runtime import Runtime
 
 def handle_bundle_purchase(granter: Runtime[Granter]) -> inngest.Function[list[str]]:
     """
-    Unlock what was bought, and tell the seller.
+    Unlock what was bought, tell the seller, and run the app's hooks.
     """
 
     async def handle(run: Run) -> list[str]:
@@ -25,9 +26,11 @@ def handle_bundle_purchase(granter: Runtime[Granter]) -> inngest.Function[list[s
         outcome = await granter.transact(run, "grant", entitlements.grant, request)
         if _waits(outcome):
             outcome = await granter.transact(run, "look again", entitlements.look_again, request)
-        return await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
+        sent = await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
+        await owed_entitlements.apply(granter, run, outcome.ids)
+        return sent
 
-    return granter.function(handle, fn_id="handle-bundle-purchase", events=[BundlePurchased.name])
+    return granter.function(handle, fn_id="handle-bundle-purchase", events=[BundlePurchased.name], owes=True)
 
 
 def _waits(outcome: Outcome) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inngest
 
+from crossapp_ah.functions import owed_entitlements
 from crossapp_ah.functions.reading import read_or_report
 from crossapp_ah.operations import entitlements
 from crossapp_ah.ports import Granter
@@ -16,12 +17,14 @@ from crossapp_core.runtime import Runtime
 
 def handle_revocation(granter: Runtime[Granter]) -> inngest.Function[list[str]]:
     """
-    Lock what was unlocked for a purchase, and tell the seller.
+    Lock what was unlocked for a purchase, tell the seller, and run the app's hooks.
     """
 
     async def handle(run: Run) -> list[str]:
         request = await read_or_report(granter, run, EntitlementRevoke)
         outcome = await granter.transact(run, "revoke", entitlements.revoke, request)
-        return await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
+        sent = await granter.send(run, "acknowledge", outcome.messages, answers=run.event.id)
+        await owed_entitlements.apply(granter, run, outcome.ids)
+        return sent
 
-    return granter.function(handle, fn_id="handle-revocation", events=[EntitlementRevoke.name])
+    return granter.function(handle, fn_id="handle-revocation", events=[EntitlementRevoke.name], owes=True)

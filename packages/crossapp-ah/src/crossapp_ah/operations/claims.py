@@ -15,8 +15,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
 from sqlmodel import Session
 
+from crossapp_ah.operations.owed_hooks import status_known
 from crossapp_ah.operations.rows import ACTIVE, PENDING
 from crossapp_ah.ports import Granter
+from crossapp_core.backoff import next_attempt
 from crossapp_core.columns import column_of, stored_id, table_of
 from crossapp_core.events import EntitlementGranted
 from crossapp_core.locking import lock
@@ -49,11 +51,11 @@ def claim(session: Session, granter: Granter, request: Claim, /, *, now: datetim
     link = lock(session, granter.links, {**request.link, "active": 1}, share=True)
     table = granter.entitlements
     user_id = None if link is None else stored_id(session, column_of(table, "user_id"), str(link.user_id))
-    if link is None or user_id is None:
+    if link is None or user_id is None or granter.gone(session, [str(link.user_id)]):
         return Outcome()
     rows = _found(session, granter, link, user_id, request)
     if waiting := [row for row in rows if row.status == PENDING]:
-        values = {"status": ACTIVE, "user_id": user_id, "claimed_at": request.at}
+        values = {"status": ACTIVE, "user_id": user_id, "claimed_at": request.at, **_owed(granter, now)}
         columns = {column_of(table, name): value for name, value in values.items()}
         session.execute(update(table_of(table)).where(_is_one_of(table, waiting)).values(columns))
     messages = tuple(_granted(table, row, link) for row in rows)
@@ -71,9 +73,20 @@ def waiting(session: Session, granter: Granter, limit: int, /, *, now: datetime)
         column_of(table, "source_app") == app,
         column_of(table, "source_user_id") == buyer,
     )
-    found = session.scalars(select(id_).where(column_of(links, "active") == 1, waits).limit(limit)).all()
-    by_address = _waiting_by_address(session, granter, limit, now)
-    return Outcome(tuple(dict.fromkeys([*found, *by_address])))
+    user = column_of(links, "user_id")
+    found = session.execute(select(id_, user).where(column_of(links, "active") == 1, waits).limit(limit)).all()
+    gone = granter.gone(session, sorted({str(user_id) for _, user_id in found}))
+    by_id = [link_id for link_id, user_id in found if str(user_id) not in gone]
+    return Outcome(tuple(dict.fromkeys([*by_id, *_waiting_by_address(session, granter, limit, now)])))
+
+
+def _owed(granter: Granter, now: datetime) -> Mapping[str, object]:
+    version = column_of(granter.entitlements, "source_version")
+    known = {"notified_version": version, "notified_status": status_known(granter)}
+    if not granter.has_hooks and granter.on_claimed is None:
+        return known
+    behind = {"applied_version": 0} if granter.has_hooks else {}
+    return {**known, **behind, "retry_count": 0, "next_attempt_at": next_attempt(0, now=now)}
 
 
 def _found(

@@ -14,6 +14,7 @@ from sqlalchemy import orm as sqlalchemy_orm
 from sqlmodel import Session
 
 from crossapp_ah.operations import whole_purchases
+from crossapp_ah.operations.owed_hooks import note_opened, owe
 from crossapp_ah.operations.rows import (
     ACTIVE,
     PENDING,
@@ -79,6 +80,8 @@ def look_again(session: Session, granter: Granter, request: BundlePurchased, /, 
         user_id = _linked_user(session, granter, request)
     if user_id is not None:
         _activate(row, user_id, now, newer=False)
+        note_opened(granter, row, waited=True)
+        owe(granter, row, now=now)
     return stored(row, request, changed=user_id is not None)
 
 
@@ -93,7 +96,7 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *,
             table can't keep that for later.
     """
     if request.product_id is None:
-        return whole_purchases.revoke(session, granter, request)
+        return whole_purchases.revoke(session, granter, request, now=now)
     key = key_of(session, granter, request, request.product_id)
     if key is None:  # what this app's ids can't name was never granted
         return Outcome(messages=(message(request, revoked(request, request.product_id, None, request.version)),))
@@ -101,6 +104,7 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke, /, *,
     if newer := request.version > version_of(row):
         row.source_version = request.version
         move(row, REVOKED, newer=True)
+        owe(granter, row, now=now)
     return stored(row, request, changed=newer)
 
 
@@ -138,13 +142,24 @@ def has_access(
 
 
 def _set(session: Session, granter: Granter, row: Row, request: BundlePurchased, now: datetime) -> None:
-    keeps_holder = row.status == ACTIVE and row.user_id is not None and _same_buyer(row, request)
+    waited = row.status == PENDING and version_of(row) > 0
+    keeps_holder = _has_holder(session, granter, row) and _same_buyer(row, request)
     row.source_version = request.version
     row.source_user_id = request.buyer_user_id
     row.pending_for_email = request.buyer_email
-    if keeps_holder:
-        return
-    if (user_id := _linked_user(session, granter, request)) is not None:
+    if not keeps_holder:
+        _hand_over(row, _linked_user(session, granter, request), now)
+        if row.status == ACTIVE:
+            note_opened(granter, row, waited=waited)
+    owe(granter, row, now=now)
+
+
+def _has_holder(session: Session, granter: Granter, row: Row) -> bool:
+    return row.status == ACTIVE and row.user_id is not None and not granter.gone(session, [str(row.user_id)])
+
+
+def _hand_over(row: Row, user_id: str | None, now: datetime) -> None:
+    if user_id is not None:
         _activate(row, user_id, now, newer=True)
         return
     move(row, PENDING, newer=True)
@@ -166,7 +181,7 @@ def _same_buyer(row: Row, request: BundlePurchased) -> bool:
 
 def _linked_user(session: Session, granter: Granter, request: BundlePurchased) -> str | None:
     user_id = _local_user(session, granter, request)
-    if user_id is None:
+    if user_id is None or granter.gone(session, [user_id]):
         return None
     value: str | None = stored_id(session, column_of(granter.entitlements, "user_id"), user_id)
     return value

@@ -8,10 +8,12 @@ peer locks it first, so there is one, at version 0, as soon as there is anything
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlmodel import Session
 
+from crossapp_ah.operations.owed_hooks import owe
 from crossapp_ah.operations.rows import (
     REVOKED,
     Request,
@@ -44,7 +46,7 @@ def withdrawn(session: Session, granter: Granter, request: BundlePurchased) -> R
     return whole if whole is not None and version_of(whole) else None
 
 
-def revoke(session: Session, granter: Granter, request: EntitlementRevoke) -> Outcome:
+def revoke(session: Session, granter: Granter, request: EntitlementRevoke, *, now: datetime) -> Outcome:
     """
     Take back all that a purchase granted, or will.
 
@@ -60,6 +62,7 @@ def revoke(session: Session, granter: Granter, request: EntitlementRevoke) -> Ou
     for row in changed:
         row.source_version = request.version
         move(row, REVOKED, newer=True)
+        owe(granter, row, now=now)
     answers = [revoked(request, str(row.product_id), primary_key(row), version_of(row)) for row in rows]
     if whole is not None and not answers:
         answers = [revoked(request, None, primary_key(whole), version_of(whole))]

@@ -22,7 +22,7 @@ LAYERS = [
     {"operations"},
     {"functions"},
     {"emails", "router"},
-    {"bridge"},
+    {"bridge", "upkeep"},
 ]
 """The modules of an adapter, from bottom to top; one that is new has its place to be found first."""
 

@@ -10,7 +10,8 @@ from sqlmodel import Session
 
 from crossapp_core.events import EntitlementFailed, EntitlementGranted, EntitlementRevoked
 from crossapp_core.ports import Account
-from tests.together.apps import metadata
+from crossapp_tt import HostEvent
+from tests.together.apps import GRANTER, OTHER, metadata
 from tests.tt.deployed import ADA, Seller, opened
 
 
@@ -61,7 +62,9 @@ class TestForEver:
             "shop-handle-account-linked": ["account/linked"],
             "shop-handle-account-unlinked": ["account/unlinked"],
             "shop-handle-link-state": ["account/link-state"],
+            "shop-sweep-purchases": ["17 * * * *"],
             "shop-reconcile-cross-app": ["* * * * *"],
+            "shop-check-gone-users": ["17 3 * * *"],
         }
 
     async def test_ids_of_sign_ins(self, tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ class TestForEver:
             await seller.shop.bridge.client.aclose()
 
         triggers = {config.id: _triggers(config) for config in configs}
-        assert len(triggers) == 11
+        assert len(triggers) == 13
         assert triggers["shop-emit-oauth-login"] == [
             "user/login",
             "user/oauth-provider-account-linked",
@@ -82,14 +85,29 @@ class TestForEver:
         ]
         assert triggers["shop-check-oauth-autolink"] == ["user/oauth-login"]
 
+    async def test_ids_of_changes(self, tmp_path: Path) -> None:
+        """
+        A shop that says what else changes a purchase has one more.
+        """
+        changes = [HostEvent("purchase/transferred"), HostEvent("stripe/charge-dispute-created")]
+        async with opened("sqlite", tmp_path) as seller:
+            await seller.shop.open(seller.settings, purchase_changed=changes)
+            configs = [function.get_config("https://shop.example").main for function in seller.shop.bridge.functions]
+            await seller.shop.bridge.client.aclose()
+
+        triggers = {config.id: _triggers(config) for config in configs}
+        assert len(triggers) == 12
+        assert triggers["shop-emit-purchase-change"] == ["purchase/transferred", "stripe/charge-dispute-created"]
+
     async def test_options(self, seller: Seller) -> None:
         """
-        All are tried as often as Inngest allows, save for the one whose next time comes, and none has an option that
-        can lose or merge events.
+        All are tried as often as Inngest allows, save for those whose next time comes, and none has an option that can
+        lose or merge events.
         """
+        timed = {"shop-reconcile-cross-app", "shop-sweep-purchases", "shop-check-gone-users"}
         for function in seller.shop.bridge.functions:
             config = function.get_config("https://shop.example").main
-            attempts = 3 if config.id == "shop-reconcile-cross-app" else 20
+            attempts = 3 if config.id in timed else 20
             assert [step.retries and step.retries.attempts for step in config.steps.values()] == [attempts]
             options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
             assert (options, config.singleton) == ((None,) * 5, None)
@@ -113,10 +131,26 @@ class TestForEver:
         assert {run.function_id: run.steps for run in seller.shop.runs} == {
             "emit-bundle-purchase": ["record", "send", "note accepted"],
             "handle-entitlement-granted": ["apply"],
-            "handle-entitlement-failed": ["apply", "send", "note accepted"],
+            "handle-entitlement-failed": ["apply", "report", "send", "note accepted"],
             "emit-revocation": ["record"],
             "emit-revocation-failure": ["note undelivered"],
             "handle-entitlement-revoked": ["apply"],
+        }
+
+    async def test_steps_by_the_clock(self, seller: Seller) -> None:
+        """
+        The steps' ids of what has a timetable.
+        """
+        functions = "reconcile-cross-app", "sweep-purchases", "check-gone-users"
+        for function in functions:
+            seller.shop.environment.run_cron(function)
+        await seller.settle()
+
+        runs = {function: seller.shop.environment.log.runs_of(function)[-1].steps for function in functions}
+        assert runs == {
+            "reconcile-cross-app": [f"drain {GRANTER}", f"drain {OTHER}", "forget tokens"],
+            "sweep-purchases": ["begin", "sweep", "sweep"],
+            "check-gone-users": ["check links"],
         }
 
     @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel, col, select
 
+from crossapp_core.tables import CrossAppCursorBase
 from crossapp_tt.models import CrossAppCursor, CrossAppSync
-from crossapp_tt.tables import CrossAppCursorBase, CrossAppSyncBase
+from crossapp_tt.tables import CrossAppSyncBase
 from tests import schema
 from tests.databases import Database
 

@@ -2,8 +2,8 @@
 The seller's ready tables. Importing this module registers them on `SQLModel.metadata`.
 """
 
-from crossapp_core.models import AccountLink, AccountLinkToken
-from crossapp_tt.tables import CrossAppCursorBase, CrossAppSyncBase
+from crossapp_core.models import AccountLink, AccountLinkToken, CrossAppCursor
+from crossapp_tt.tables import CrossAppSyncBase
 
 __all__ = ["AccountLink", "AccountLinkToken", "CrossAppCursor", "CrossAppSync"]
 
@@ -14,11 +14,3 @@ class CrossAppSync(CrossAppSyncBase, table=True):
     """
 
     __tablename__ = "CrossAppSync"  # pyright: ignore[reportAssignmentType]
-
-
-class CrossAppCursor(CrossAppCursorBase, table=True):
-    """
-    How far a pass over the app's purchases has come.
-    """
-
-    __tablename__ = "CrossAppCursor"  # pyright: ignore[reportAssignmentType]

@@ -4,16 +4,20 @@ What the app tells a seller about itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from sqlalchemy import Select
 from sqlmodel import Session
 
 from crossapp_core.ports import Users
-from crossapp_core.tables import AccountLinkBase
+from crossapp_core.tables import AccountLinkBase, CrossAppCursorBase
 from crossapp_tt.tables import CrossAppSyncBase
+
+Reason: TypeAlias = Literal["refunded", "disputed", "transferred", "manual"]
+"""Why a purchase isn't owned any more, as the granters are told."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,14 @@ class Purchase:
     purchased_at: datetime | None = None
     bundle_products: object = None
     """What the bundle held when it was sold, as `catalog.parse` reads it; None if the app doesn't keep that."""
+    reason: Reason | None = None
+    """Why, if it isn't owned; it counts as refunded if nothing is said."""
+    partially_refunded: bool = False
+    """Whether a part of the money was paid back: the bridge's `partial_refunds` says what becomes of it then."""
+
+
+PartialRefunds: TypeAlias = Literal["keep", "revoke"] | Callable[[Session, Purchase], bool]
+"""What becomes of a purchase of which a part was paid back; a function says True if the buyer keeps it."""
 
 
 class Purchases(Protocol):
@@ -70,6 +82,31 @@ class Purchases(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """
+    Some purchases, one after another in the order of their ids, as a query.
+    """
+
+    query: Select[Any]
+    """Its columns are labelled id, user_id, purchased_at, bundle_products, owned, disputed and partially_refunded."""
+    last: str
+    """The id of the last one."""
+
+
+@runtime_checkable
+class Comparable(Protocol):
+    """
+    Purchases in the same database as the ledger, which then can compare the two by itself: a sweep needn't read them.
+    """
+
+    def stretch(self, session: Session, cursor: str | None, limit: int) -> Stretch | None:
+        """
+        The next *limit* purchases from the first after the id *cursor* on; None if there are fewer.
+        """
+        ...
+
+
 class Bundles(Protocol):
     """
     What the app's products unlock in other apps.
@@ -80,6 +117,18 @@ class Bundles(Protocol):
         The product's metadata or its `bundleProducts`, as `catalog.parse` reads them; None if it is no bundle.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Guard:
+    """
+    How much a sweep may take away by itself: more than both limits within an hour looks like a mistake.
+    """
+
+    most_revocations: int = 20
+    """So many rows of the ledger may always be revoked."""
+    share: float = 0.01
+    """Of the rows that are granted."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +147,9 @@ class Seller:
     """Those of the sketch peers among them."""
     users: Users | None = None
     links: type[AccountLinkBase] | None = None
+    cursors: type[CrossAppCursorBase] | None = None
+    partial_refunds: PartialRefunds = "keep"
+    guard: Guard = Guard()
 
 
 @dataclass(frozen=True)

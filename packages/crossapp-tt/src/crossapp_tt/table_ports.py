@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, null, select
+from sqlalchemy import Column, ColumnElement, false, null, select
 from sqlmodel import Session
 
 from crossapp_core.columns import as_column, foreign_columns, host_value, named_columns, stored_id, table_of
 from crossapp_core.errors import CrossAppConfigError
-from crossapp_tt.ports import Purchase
+from crossapp_tt.ports import Purchase, Stretch
 
 _NAMES = {
     "id": ("id",),
@@ -45,6 +45,9 @@ class TablePurchases:
         purchased_at: When; a time without time zone is taken for UTC.
         charge_id: The charge that paid for it, for events of refunds that name only that.
         bundle_products: What the bundle held when it was sold, as JSON.
+        disputed: When a purchase isn't owned because its payment is disputed, whatever *owned* says.
+        partially_refunded: When a part of its money was paid back. It must be *owned* all the same: the bridge's
+            `partial_refunds` says whether it stays so.
 
     Raises:
         CrossAppConfigError: With all that couldn't be found.
@@ -62,6 +65,8 @@ class TablePurchases:
         purchased_at: object = None,
         charge_id: object = None,
         bundle_products: object = None,
+        disputed: ColumnElement[bool] | None = None,
+        partially_refunded: ColumnElement[bool] | None = None,
     ) -> None:
         self._model = model
         self._name = f"TablePurchases({model.__name__})"
@@ -75,15 +80,16 @@ class TablePurchases:
             "bundle_products": bundle_products,
         }
         self._columns = {name: _find(model, name, value) for name, value in given.items()}
-        foreign = foreign_columns(table_of(model), {**self._columns, "owned": owned})
+        facts = {"owned": owned, "disputed": disputed, "partially_refunded": partially_refunded}
+        foreign = foreign_columns(table_of(model), {**self._columns, **facts})
         problems = [*_missing(model, self._columns), *foreign]
         if problems:
             raise CrossAppConfigError(self._name, problems)
         self._id: Column[Any] = self._columns["id"]
         wanted = {name: self._columns[name] for name in _NAMES if name != "charge_id"}
         self._query: Any = select(
-            *(null().label(name) if column is None else column.label(name) for name, column in wanted.items()),
-            owned.label("owned"),
+            *((null() if column is None else column).label(name) for name, column in wanted.items()),
+            *((false() if fact is None else fact).label(name) for name, fact in facts.items()),
         ).select_from(table_of(model))
 
     def get(self, session: Session, purchase_id: str, *, lock: bool = False) -> Purchase | None:
@@ -132,6 +138,18 @@ class TablePurchases:
                 return []
             query = query.where(self._id > value)
         return [_purchase(row) for row in session.execute(query)]
+
+    def stretch(self, session: Session, cursor: str | None, limit: int) -> Stretch | None:
+        """
+        The next *limit* purchases as a query, for a database that compares them itself; None if there are fewer.
+        """
+        query, ids = self._query, select(self._id).order_by(self._id)
+        if cursor is not None:
+            if (value := self._value(session, self._id, cursor)) is None:
+                return None
+            query, ids = query.where(self._id > value), ids.where(self._id > value)
+        last = session.scalar(ids.offset(limit - 1).limit(1))
+        return None if last is None else Stretch(query.where(self._id <= last), str(last))
 
     def _value(self, session: Session, column: Column[Any], id_: str) -> Any | None:
         return host_value(column, id_, dialect=session.get_bind(self._model).dialect.name)
@@ -227,11 +245,13 @@ def _purchase(row: Any) -> Purchase:
     return Purchase(
         id=str(row.id),
         product_id=str(row.product_id),
-        owned=bool(row.owned),
+        owned=bool(row.owned) and not row.disputed,
         user_id=None if row.user_id in (None, "") else str(row.user_id),
         email=row.email,
         purchased_at=_utc(row.purchased_at),
         bundle_products=row.bundle_products,
+        reason="disputed" if row.disputed else None,
+        partially_refunded=bool(row.partially_refunded),
     )
 
 

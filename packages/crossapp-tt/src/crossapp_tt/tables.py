@@ -138,14 +138,3 @@ class CrossAppSyncBase(SQLModel):
             index(name, "buyerUserId"),
             index(name, "status"),
         )
-
-
-class CrossAppCursorBase(SQLModel):
-    """
-    How far a pass over the app's purchases has come.
-    """
-
-    name: str = Field(primary_key=True, sa_type=ID)
-    position: str | None = Field(default=None, sa_type=Text, nullable=True)
-    plan: str | None = Field(default=None, sa_type=Text, nullable=True)
-    updated_at: datetime = Field(sa_type=UtcDateTime, sa_column_kwargs={"name": "updatedAt"})

@@ -12,6 +12,7 @@ from crossapp_core import proofs
 from crossapp_core.durable import Run
 from crossapp_core.errors import EventRejectedError
 from crossapp_core.events import EntitlementFailed, EntitlementGranted, Event, Id, parse_as
+from crossapp_core.ports import Problem
 from crossapp_core.runtime import Runtime
 from crossapp_tt.functions.sending import send_and_note
 from crossapp_tt.operations import acknowledgements, sketches
@@ -32,9 +33,20 @@ def apply_answer(seller: Runtime[Seller], kind: type[Ack], *, fn_id: str) -> inn
         else:
             ack = proofs.interpret(kind, data, peer=peer, target=seller.settings.app_id)
             outcome = await seller.transact(run, "apply", acknowledgements.apply, ack)
+            if isinstance(ack, EntitlementFailed) and outcome.changed:
+                await _report(seller, run, ack)
         return await send_and_note(seller, run, outcome.messages)
 
-    return seller.function(handle, fn_id=fn_id, events=[kind.name])
+    return seller.function(handle, fn_id=fn_id, events=[kind.name], owes=True)
+
+
+async def _report(seller: Runtime[Seller], run: Run, ack: EntitlementFailed) -> None:
+    async def work() -> None:
+        message = f"{ack.product_id} of {ack.source_purchase_id} isn't unlocked: {ack.message}"
+        problem = Problem(ack.code, message, (ack.source_purchase_id,), ack.source_app, seller.clock())
+        await seller.report(problem)
+
+    await run.step("report", work)
 
 
 class _SketchAnswer(Event):

@@ -16,4 +16,4 @@ def emit_bundle_purchase(seller: Runtime[Seller], trigger: HostEvent) -> inngest
     """
     Record a sale and send `bundle/purchased` for each component of its bundle.
     """
-    return record_and_send(seller, trigger, purchases.record_sale, fn_id="emit-bundle-purchase")
+    return record_and_send(seller, [trigger], purchases.record_sale, fn_id="emit-bundle-purchase")

@@ -16,4 +16,4 @@ def emit_revocation(seller: Runtime[Seller], trigger: HostEvent) -> inngest.Func
     """
     Record a refund and send `entitlement/revoke` for each component of its bundle.
     """
-    return record_and_send(seller, trigger, purchases.record_refund, fn_id="emit-revocation")
+    return record_and_send(seller, [trigger], purchases.record_refund, fn_id="emit-revocation")

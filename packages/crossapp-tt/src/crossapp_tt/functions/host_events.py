@@ -4,7 +4,7 @@ What all functions do that an event of the app itself starts: record, send, note
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import inngest
 
@@ -18,14 +18,16 @@ from crossapp_tt.ports import HostEvent, Reference, Seller
 
 
 def record_and_send(
-    seller: Runtime[Seller], trigger: HostEvent, record: Operation[Seller, Reference], *, fn_id: str
+    seller: Runtime[Seller], triggers: Sequence[HostEvent], record: Operation[Seller, Reference], *, fn_id: str
 ) -> inngest.Function[list[str]]:
     """
-    A function that records what *trigger* says of a purchase, if the app's database says so too, and tells the peers.
+    A function that records what *triggers* say of a purchase, if the app's database says so too, and tells the peers.
     """
 
+    by_name = {trigger.name: trigger for trigger in triggers}
+
     async def emit(run: Run) -> list[str]:
-        reference = reference_in(trigger, run.event.data)
+        reference = reference_in(by_name[run.event.name], run.event.data)
         outcome = await seller.transact(run, "record", record, reference)
         return await send_and_note(seller, run, outcome.messages)
 
@@ -34,15 +36,19 @@ def record_and_send(
         failure = error if isinstance(error, Mapping) else {}
         if failure.get("name") == UnconfirmedEventError.__name__:
             return  # the event was wrong: nothing was to be sent because of it
-        data = original.get("data") if isinstance(original, Mapping) else None
+        match original:
+            case {"name": str(name), "data": dict(data)} if name in by_name:
+                pass
+            case _:
+                return
         try:
-            reference = reference_in(trigger, data if isinstance(data, Mapping) else {})
+            reference = reference_in(by_name[name], data)
         except HostEventError:
             return
         fact = purchases.Undelivered(reference, str(failure.get("message") or "the run failed"))
         await seller.transact(run, "note undelivered", purchases.note_undelivered, fact)
 
-    return seller.function(emit, fn_id=fn_id, events=[trigger.name], on_failure=give_up)
+    return seller.function(emit, fn_id=fn_id, events=list(by_name), on_failure=give_up, owes=True)
 
 
 def reference_in(trigger: HostEvent, data: Mapping[str, object]) -> Reference:

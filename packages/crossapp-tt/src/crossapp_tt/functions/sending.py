@@ -15,9 +15,10 @@ from crossapp_tt.ports import Seller
 
 async def send_and_note(seller: Runtime[Seller], run: Run, messages: Sequence[Message]) -> list[str]:
     """
-    Send *messages* and note in the ledger that they were accepted; the ids that the peers gave come back.
+    Send *messages* and note in the ledger which were accepted; the ids that the peers gave come back. What a peer that
+    is down doesn't take is owed, and sent by the cron.
     """
-    accepted = await seller.send(run, "send", messages)
+    accepted = await seller.send_owed(run, "send", messages)
     if accepted:
-        await seller.transact(run, "note accepted", purchases.note_accepted, messages)
-    return accepted
+        await seller.transact(run, "note accepted", purchases.note_accepted, [message for message, _ in accepted])
+    return [id_ for _, id_ in accepted]

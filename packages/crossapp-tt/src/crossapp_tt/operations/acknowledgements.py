@@ -24,6 +24,7 @@ from crossapp_tt.operations.rows import (
     Row,
     components_of,
     in_order,
+    is_held,
     key_of,
     locked_purchase,
     move,
@@ -78,15 +79,13 @@ def _done(
     if granted != (row.desired == Desired.GRANTED):
         detail = f"{ack.name} answers version {ack.version} of {row.id}, which wants it {row.desired}"
         raise EventRejectedError("state", detail)
-    before = row.model_dump()
+    before, asked = row.model_dump(), row.next_attempt_at
     settle(row, SyncStatus.SYNCED if granted else SyncStatus.REVOKED, now=now)
     row.target_entitlement_id = ack.entitlement_id or row.target_entitlement_id
     if isinstance(ack, EntitlementGranted):
         row.target_user_id = ack.user_id or row.target_user_id
-        if ack.user_id is not None:
-            row.next_attempt_at = None  # it may have been asked for
-        elif row.target_user_id is None and buyers.is_linked(session, seller, row):
-            row.next_attempt_at = row.next_attempt_at or next_attempt(row, now)  # it was answered before it was claimed
+        if row.target_user_id is None and buyers.is_linked(session, seller, row):
+            row.next_attempt_at = asked or next_attempt(row, now)  # it was answered before it was claimed
     return Outcome((row.id,), row.model_dump() != before)
 
 
@@ -116,9 +115,10 @@ def _state_anew(
     rows = {each: row_for(session, seller, ack.source_purchase_id, each, now) for each in in_order({*sold, component})}
     stated = {each for each in sold if owned and want_granted(rows[each], owned, now=now)} | {component}
     row = rows[component]
-    if component not in sold:
+    wanted = component in sold and not is_held(row)
+    if not wanted:
         row.reason = row.reason or ("refunded" if purchase is not None and owned is None else "manual")
-    number(row, Desired.GRANTED if component in sold else Desired.REVOKED, now=now, above=ack.version)
+    number(row, Desired.GRANTED if wanted else Desired.REVOKED, now=now, above=ack.version)
     ids = tuple(rows[each].id for each in rows if each in stated)
     return Outcome(ids, True, tuple(message_of(seller, rows[each]) for each in rows if each in stated))
 

@@ -18,10 +18,14 @@ from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.catalog import Component
 from crossapp_tt.operations.buyers import named
 from crossapp_tt.operations.messages import LONGEST_SKETCH_ID, is_unsent, owed, read_sketch_id
+from crossapp_tt.operations.ownership import reason_of
 from crossapp_tt.operations.rows import (
     Reason,
     Row,
     components_of,
+    drop,
+    dropped_of,
+    in_order,
     key_of,
     locked_purchase,
     move,
@@ -38,7 +42,7 @@ _LONGEST_MESSAGE = 500
 
 
 def record(
-    session: Session, seller: Seller, purchase_id: str, /, *, now: datetime, reason: Reason = "refunded"
+    session: Session, seller: Seller, purchase_id: str, /, *, now: datetime, reason: Reason | None = None
 ) -> Outcome:
     """
     Write down what a purchase now is, whatever it was: one row for each component that its bundle held when sold.
@@ -50,12 +54,14 @@ def record(
         seller: The app.
         purchase_id: The purchase.
         now: The time.
-        reason: Why, if it isn't owned any more.
+        reason: Why, if it isn't owned any more; None if the purchase says so itself.
 
     Raises:
         CatalogError: What the bundle holds can't be read.
     """
-    return _record(session, seller, purchase_id, locked_purchase(session, seller, purchase_id), now, reason)
+    purchase = locked_purchase(session, seller, purchase_id)
+    rows, changed = decide(session, seller, purchase_id, purchase, now=now, reason=reason)
+    return _outcome(seller, rows, changed, now)
 
 
 def record_sale(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
@@ -67,10 +73,10 @@ def record_sale(session: Session, seller: Seller, reference: Reference, /, *, no
         CatalogError: What the bundle holds can't be read.
     """
     purchase_id, purchase = _find(session, seller, reference)
-    outcome = _record(session, seller, purchase_id, purchase, now, "refunded")
-    if not outcome.ids and not (purchase and purchase.owned):
+    rows, changed = decide(session, seller, purchase_id, purchase, now=now)
+    if not rows and not (purchase and purchase.owned):
         raise UnconfirmedEventError(purchase_id, "owned")
-    return outcome
+    return _outcome(seller, rows, changed, now)
 
 
 def record_refund(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
@@ -78,12 +84,74 @@ def record_refund(session: Session, seller: Seller, reference: Reference, /, *, 
     Do as `record` does, because an event says that a purchase was refunded.
 
     Raises:
-        UnconfirmedEventError: The purchase is still owned.
+        UnconfirmedEventError: The purchase is still owned, and no part of it was paid back.
     """
     purchase_id, purchase = _find(session, seller, reference)
-    if purchase is not None and purchase.owned:
+    if purchase is not None and purchase.owned and not purchase.partially_refunded:
         raise UnconfirmedEventError(purchase_id, "refunded")
-    return _record(session, seller, purchase_id, purchase, now, "refunded")
+    rows, changed = decide(session, seller, purchase_id, purchase, now=now)
+    return _outcome(seller, rows, changed, now)
+
+
+def record_change(session: Session, seller: Seller, reference: Reference, /, *, now: datetime) -> Outcome:
+    """
+    Do as `record` does, because an event says that something else has happened to a purchase.
+
+    Raises:
+        UnconfirmedEventError: The purchase isn't there and never was.
+        CatalogError: What the bundle holds can't be read.
+    """
+    purchase_id, purchase = _find(session, seller, reference)
+    rows, changed = decide(session, seller, purchase_id, purchase, now=now)
+    if not rows and purchase is None:
+        raise UnconfirmedEventError(purchase_id, "there")
+    return _outcome(seller, rows, changed, now)
+
+
+def decide(
+    session: Session,
+    seller: Seller,
+    purchase_id: str,
+    purchase: Purchase | None,
+    *,
+    now: datetime,
+    reason: Reason | None = None,
+    quiet: bool = False,
+) -> tuple[Sequence[Row], bool]:
+    """
+    Want of a purchase's rows what it now is; all of them, and whether any has changed.
+
+    Args:
+        session: The caller's.
+        seller: The app.
+        purchase_id: The purchase.
+        purchase: As it is now, locked.
+        now: The time.
+        reason: Why, if it isn't owned any more; None if the purchase says so itself.
+        quiet: Whether nobody is to be told of rows that are new.
+
+    Raises:
+        CatalogError: What the bundle holds can't be read.
+    """
+    if purchase is None or not purchase.owned:
+        rows = rows_of(session, seller, purchase_id, locked=True)
+        revoked = [want_revoked(row, reason or reason_of(purchase), now=now) for row in rows]
+        return rows, any(revoked)
+    # Without a lock: on MariaDB one on rows that don't exist yet would keep other sales from inserting theirs.
+    # The purchase's own lock keeps everybody else away, and each row is locked before it is changed.
+    known = rows_of(session, seller, purchase_id, locked=False)
+    components = components_of(session, seller, purchase, known)
+    purchase = named(session, seller, purchase, known)
+    _refuse_long_id(seller, purchase, components)
+    ours = in_order({*components, *dropped_of(known, components)})
+    rows = [row_for(session, seller, purchase_id, component, now) for component in ours]
+    changed = [
+        want_granted(row, purchase, now=now, above=_taken(seller, row, [*known, *rows]), quiet=quiet)
+        if component in components
+        else drop(row, now=now)
+        for component, row in zip(ours, rows, strict=True)
+    ]
+    return rows, any(changed)
 
 
 def note_accepted(session: Session, seller: Seller, messages: Sequence[Message], /, *, now: datetime) -> Outcome:
@@ -136,22 +204,8 @@ def _find(session: Session, seller: Seller, reference: Reference) -> tuple[str, 
     return purchase_id, locked_purchase(session, seller, purchase_id)
 
 
-def _record(
-    session: Session, seller: Seller, purchase_id: str, purchase: Purchase | None, now: datetime, reason: Reason
-) -> Outcome:
-    if purchase is not None and purchase.owned:
-        # Without a lock: on MariaDB one on rows that don't exist yet would keep other sales from inserting theirs.
-        # The purchase's own lock keeps everybody else away, and each row is locked before it is changed.
-        known = rows_of(session, seller, purchase_id, locked=False)
-        components = components_of(session, seller, purchase, known)
-        purchase = named(session, seller, purchase, known)
-        _refuse_long_id(seller, purchase, components)
-        rows: Sequence[Row] = [row_for(session, seller, purchase_id, component, now) for component in components]
-        changed = [want_granted(row, purchase, now=now, above=_taken(seller, row, [*known, *rows])) for row in rows]
-    else:
-        rows = rows_of(session, seller, purchase_id, locked=True)
-        changed = [want_revoked(row, reason, now=now) for row in rows]
-    return Outcome(tuple(row.id for row in rows), any(changed), owed(seller, rows, now=now))
+def _outcome(seller: Seller, rows: Sequence[Row], changed: bool, now: datetime) -> Outcome:
+    return Outcome(tuple(row.id for row in rows), changed, owed(seller, rows, now=now))
 
 
 def _refuse_long_id(seller: Seller, purchase: Purchase, components: Sequence[Component]) -> None:

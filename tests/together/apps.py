@@ -24,6 +24,7 @@ from crossapp_ah.models import Entitlement
 from crossapp_core import CrossAppClient, Peer, Settings, proofs
 from crossapp_core.events import Event
 from crossapp_core.models import AccountLink
+from crossapp_core.ports import Problem
 from crossapp_core.testing import Clock, Environment, Run
 from crossapp_tt.models import CrossAppSync
 from tests.databases import Database
@@ -68,6 +69,8 @@ class App:
         self.network = Network()
         self.reported: list[str] = []
         """Each error that the app told its Inngest, as JSON."""
+        self.problems: list[Problem] = []
+        """All that the app was told by the library."""
         self.inngest = self.client()
         self.asgi = fastapi.FastAPI()
 
@@ -192,6 +195,7 @@ class Shop(App):
             "purchases": shop_purchases(),
             "bundles": tt.StripeMetadata(ShopProduct.stripe_metadata),
             "clock": self.clock,
+            "on_problem": self.problems.append,
         }
         engine = options.pop("engine", None) or self.database.async_engine()
         self.inngest = self.client()
@@ -263,7 +267,11 @@ class School(App):
         """
         Deploy the school, with those options of the bridge in place of the usual.
         """
-        usual: dict[str, Any] = {"products": ah.TableProducts(SchoolProduct), "clock": self.clock}
+        usual: dict[str, Any] = {
+            "products": ah.TableProducts(SchoolProduct),
+            "clock": self.clock,
+            "on_problem": self.problems.append,
+        }
         engine = options.pop("engine", None) or self.database.async_engine()
         self.inngest = self.client()
         self.bridge = ah.Bridge(self.inngest, engine, settings=settings, **{**usual, **options})

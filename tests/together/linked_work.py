@@ -31,7 +31,7 @@ from crossapp_core.events import (
 )
 from crossapp_core.operations import links, owed_links, shared_sign_ins
 from crossapp_core.operations.link_rows import Pair as Accounts
-from crossapp_core.outcomes import Message, Outcome
+from crossapp_core.outcomes import Due, Message, Outcome
 from crossapp_tt.operations import acknowledgements, purchases
 from tests.hosts import NOW
 from tests.together import linked_state
@@ -144,7 +144,7 @@ class AppsAtWork:
         Do what an app does each minute.
         """
         linker = self.linker(app)
-        self.send(app, self.transact(app, owed_links.announce_again, linker, owed_links.BATCH).messages)
+        self.send(app, self.transact(app, owed_links.announce_again, linker, Due(PEER[app], 100)).messages)
         if app == SCHOOL:
             self._runs += 1
             for id_ in self.transact(app, claims.waiting, both()[app].bridge.host, claims.BATCH).ids:

@@ -19,6 +19,8 @@ class Network(httpx.BaseTransport):
 
     def __init__(self) -> None:
         self.closed = False
+        self.requests = 0
+        """How many were made of it."""
         self._inner = httpx.HTTPTransport(verify=_TLS)
         self._holding: set[str] = set()
         self._held: list[httpx.Request] = []
@@ -28,6 +30,7 @@ class Network(httpx.BaseTransport):
         """
         Send on, or not.
         """
+        self.requests += 1
         names = [event["name"] for event in json.loads(request.read())]
         if self._holding & set(names):
             self._held.append(request)

@@ -39,6 +39,20 @@ class TestFailedRun:
         assert attempts(world, name)[-1] == max(before) + 1
         assert is_done(world)
 
+    async def test_by_itself(self, world: World, tmp_path: Path, name: str) -> None:
+        """
+        Nobody has to tell of the purchase again: the shop's cron makes the next attempt.
+        """
+        await prepare(world, name)
+        unreachable = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/gone/school.db")
+        await world.school.open(world.school_settings, engine=unreachable)
+        await tell(world, name)
+        assert [problem.code for problem in world.school.problems] == ["run-failed"]
+
+        await world.school.open(world.school_settings)
+        await world.live(timedelta(minutes=2))
+        assert is_done(world)
+
     async def test_same_id_while_it_is_down(self, world: World, tmp_path: Path, name: str) -> None:
         """
         To send the same id again while the run is being tried starts no other.

@@ -62,6 +62,17 @@ class World:
         """
         await self.local.asettle(within=within)
 
+    async def live(self, time: timedelta, *, every: timedelta = timedelta(minutes=1)) -> None:
+        """
+        Let time pass, and what both apps do each minute happen so often.
+        """
+        ends = self.clock() + time
+        while self.clock() < ends:
+            self.clock.advance(min(every, ends - self.clock()))
+            for app in (self.shop, self.school):
+                app.environment.run_cron("reconcile-cross-app")
+            await self.settle(timedelta(0))
+
     async def sale(self, purchase: str, **buyer: Any) -> None:
         """
         Sell the bundle, and let happen what then happens.

@@ -19,7 +19,7 @@ hypothesis.settings.load_profile("crossapp")
 
 
 HERE = Path(__file__).parent
-UNTRACED = ("browser", "docs", "examples", "packaging", "typing")
+UNTRACED = ("browser", "crashes", "docs", "examples", "packaging", "typing")
 """What runs whole apps and other programs, and reaches no line that others don't: tracing it takes minutes."""
 
 

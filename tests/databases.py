@@ -122,6 +122,13 @@ def open_database(name: str, folder: Path, suffix: str = "") -> Iterator[Databas
         engine.dispose()
 
 
+def server_database(name: str, suffix: str) -> URL:
+    """
+    Where this process has a database of its own on a server; it is empty the first time.
+    """
+    return make_url(f"{_SYNC[name]}://{_create(name, f'{os.getpid()}{suffix}')}")
+
+
 @cache
 def _empty_file(_: frozenset[str]) -> bytes:
     # copying it is many times faster than making the tables again

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
 import crossapp_ah as ah
@@ -225,9 +227,19 @@ class TestWholePurchase:
         for round_ in range(20):
             bought = sale(1, purchase_id=f"race_{round_}")
             whole = refund(2, purchase_id=bought.purchase_id, product_id=None)
-            at_once(partial(taught.grant, bought), partial(taught.revoke, whole))
+            at_once(partial(again, taught.grant, bought), partial(again, taught.revoke, whole))
         assert not taught.opens()
         assert {row.status for row in taught.rows} == {"revoked"}
+
+
+def again(do: Callable[[Any], object], fact: object) -> None:
+    """
+    Do it, once more if another worker has just written the same row, as the app's transactions do.
+    """
+    try:
+        do(fact)
+    except IntegrityError:
+        do(fact)
 
 
 class TestForeignKey:

@@ -226,7 +226,7 @@ class TestRepeats:
 
         slow = Listener(answer)
         try:
-            with CrossAppClient(settings(slow.url), timeout=timedelta(seconds=0.2)) as client:
+            with CrossAppClient(settings(slow.url), timeout=timedelta(seconds=1.5)) as client:
                 accepted_id = client.send_cross_app_event_sync(GRANTER, sale())
         finally:
             slow.close()

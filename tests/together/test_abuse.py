@@ -200,13 +200,12 @@ class TestThirdApp:
         await sold.shop.open(Settings(SELLER, granters, dev=True))
         return sold
 
-    @pytest.mark.parametrize("kind", [EntitlementGranted, EntitlementRevoked, EntitlementFailed])
+    @pytest.mark.parametrize("kind", [EntitlementRevoked, EntitlementFailed])
     async def test_answers_for_another(self, sold: World, caplog: pytest.LogCaptureFixture, kind: type[Any]) -> None:
         """
         An app can't answer for a component of another app, whatever version it names.
         """
         fields = {
-            GRANTED: {"entitlement_id": "e9", "status": "active", "user_id": "eve"},
             REVOKED: {},
             FAILED: {"code": "user-gone", "message": "Gone."},
         }[kind.name]
@@ -217,6 +216,20 @@ class TestThirdApp:
             self._send(sold, event, id=f"e{offset}")
             message = await attack.failed(sold.shop, f"handle-{kind.name.replace('/', '-')}")
             assert "direction: epic-web answers for course of p1, which is another app's" in message
+
+    async def test_says_that_it_has_unlocked_it(self, sold: World) -> None:
+        """
+        One that says it has unlocked another app's component is to lock it; the other app's row stays as it is.
+        """
+        before = sold.shop.row().model_dump()
+        fields = {"entitlement_id": "e9", "status": "active", "user_id": "eve"}
+        event = answer(sold, EntitlementGranted, version=7, **fields).model_copy(update={"source_app": OTHER})
+        self._send(sold, event, id="e1")
+        await sold.settle(timedelta(0))
+
+        rows = {row.target_app: row for row in sold.shop.ledger()}
+        assert rows[GRANTER].model_dump() == before
+        assert (rows[OTHER].desired, rows[OTHER].target_user_id) == ("revoked", None)
 
     async def test_in_another_name(self, sold: World, caplog: pytest.LogCaptureFixture) -> None:
         """

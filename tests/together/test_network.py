@@ -71,6 +71,25 @@ class TestNetwork:
         assert world.shop.run("emit-bundle-purchase").attempts == 1
         world.assert_agreement()
 
+    async def test_event_refused(self, world: World) -> None:
+        """
+        What the peer's Inngest doesn't take by itself is named in the ledger and to the app, and keeps nothing back.
+        """
+        for purchase in ("p1", "p2"):
+            world.school.environment.drop(BUNDLE_SOLD)
+            await sell(world, purchase)
+        for _ in ("both of them", "the first alone"):
+            world.school.environment.answer_next(400, {"error": "too odd"})
+        await world.live(2 * MINUTE)
+        refused, taken = world.shop.ledger()
+        assert (refused.status, refused.error_code, taken.status) == ("failed", "not-sent", "synced")
+        assert [(problem.code, problem.ids) for problem in world.shop.problems[-1:]] == [
+            ("event-refused", (refused.id,))
+        ]
+
+        await world.live(3 * MINUTE)
+        world.assert_agreement()
+
     async def test_nobody_listens(self, world: World) -> None:
         """
         What the peer's Inngest took while no function listened there stays owed, and goes out again by itself, under

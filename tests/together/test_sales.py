@@ -160,6 +160,7 @@ class TestSweep:
             session.delete(session.get_one(ShopPurchase, "p3"))
         changing.shop.environment.run_cron("sweep-purchases")
         await changing.settle()
+        assert changing.shop.run("sweep-purchases").output == {"missed-refund": 1, "transferred": 1, "deleted": 1}
         await changing.live(2 * MINUTE)
 
         held = {row.source_purchase_id: (row.status, row.user_id) for row in changing.school.entitlements()}

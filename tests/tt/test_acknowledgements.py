@@ -250,7 +250,7 @@ class TestFailed:
 
 
 class TestForeignAnswers:
-    @pytest.mark.parametrize("ack", [granted, revoked, failed])
+    @pytest.mark.parametrize("ack", [revoked, failed])
     @pytest.mark.parametrize("version", [1, FIRST, FIRST + 1])
     def test_other_app(self, shop: Shop, ack: Callable[..., Ack], version: int) -> None:
         """
@@ -261,6 +261,20 @@ class TestForeignAnswers:
         with pytest.raises(EventRejectedError, match=r"^direction: third-app answers for prod_9"):
             shop.answer(ack(version, source_app=OTHER))
         assert shop.row().model_dump() == before
+
+    @pytest.mark.parametrize("refunded", [False, True])
+    def test_holds_what_it_shouldn_t(self, shop: Shop, refunded: bool) -> None:
+        """
+        One that says it has unlocked what was another app's is told to lock it: perhaps its row was lost.
+        """
+        shop.sell()
+        if refunded:
+            shop.refund()
+        before = shop.row().model_dump()
+        [message] = shop.answer(granted(FIRST + 5, source_app=OTHER), now=LATER).messages
+
+        assert (message.target, refund_in(message).product_id) == (OTHER, COURSE)
+        assert [row.model_dump() for row in shop.rows() if row.target_app == SCHOOL] == [before]
 
     def test_product_of_two_apps(self, shop: Shop) -> None:
         """

@@ -222,9 +222,11 @@ class TestConfiguration:
             "handle-entitlement-granted",
             "handle-entitlement-revoked",
             "handle-entitlement-failed",
+            "sweep-purchases",
             "handle-account-linked",
             "handle-account-unlinked",
             "handle-link-state",
             "reconcile-cross-app",
+            "check-gone-users",
         ]
         assert not any(function.is_handler_async for function in bridge(database).functions)

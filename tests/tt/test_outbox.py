@@ -9,7 +9,7 @@ from sqlmodel import select
 from crossapp_core.errors import EventRefusedError, PeerUnavailableError, SendError
 from crossapp_core.outcomes import Due, Outcome, Sent
 from crossapp_tt.models import CrossAppSync
-from crossapp_tt.operations import outbox
+from crossapp_tt.operations import mends, outbox
 from tests.hosts import NOW
 from tests.tt.shop import BUNDLE, COURSE, FIRST, OTHER, SCHOOL, Shop, entry, failed, granted, revoked
 
@@ -146,6 +146,31 @@ class TestNote:
         note(shop, taken, DOWN)
         assert (shop.row().status, shop.row().next_attempt_at) == ("pending", due)
 
+    def test_taken_anew_meanwhile(self, shop: Shop) -> None:
+        """
+        Nor does it if another worker has taken the newer one already.
+        """
+        shop.sell()
+        taken = take(shop)
+        shop.refund(now=NOW + MINUTE)
+        again = take(shop, 2 * MINUTE)
+        assert [message.attempt for message in (*taken.messages, *again.messages)] == [1, 1]
+        note(shop, taken, after=2 * MINUTE)
+
+        assert shop.row().accepted_version == 0
+
+    def test_changed_by_a_clock_behind(self, shop: Shop) -> None:
+        """
+        Nor does it if the newer one has a lower number than something else that was sent.
+        """
+        shop.sell("pur_1")
+        shop.sell("pur_2", now=NOW + MINUTE)
+        taken = take(shop, 2 * MINUTE)
+        shop.refund("pur_1")
+        note(shop, taken)
+
+        assert {row.purchase_id: row.accepted_version > 0 for row in shop.rows()} == {"pur_1": False, "pur_2": True}
+
     def test_peer_is_down(self, shop: Shop) -> None:
         """
         What reached nobody is due as soon as the peer is back, and says why it waits.
@@ -207,3 +232,31 @@ class TestOweAll:
         shop.do(outbox.owe_all, None)
 
         assert (take(shop).messages, COURSE) == ((), "prod_9")
+
+
+class TestSketchPeer:
+    def test_never_told(self, shop: Shop) -> None:
+        """
+        What a sketch granter was never told of it isn't asked to lock: no name for it would be known there.
+        """
+        shop.sketches = frozenset({SCHOOL})
+        shop.buy()
+        shop.do(mends.mend, mends.Mending(("pur_1",)))
+        shop.change(status="Refunded")
+        shop.do(mends.mend, mends.Mending(("pur_1",)), now=NOW + MINUTE)
+
+        assert take(shop, 2 * MINUTE).messages == ()
+        row = shop.row()
+        assert (row.desired, row.status, row.next_attempt_at) == ("revoked", "revoked", None)
+
+    def test_told_before(self, shop: Shop) -> None:
+        """
+        What it was told of it is asked to lock, as soon as it has answered.
+        """
+        shop.sketches = frozenset({SCHOOL})
+        shop.sell()
+        [sold] = take(shop).messages
+        shop.refund(now=NOW + 2 * MINUTE)
+
+        assert [message.event.name for message in take(shop, 5 * MINUTE).messages] == ["bundle/purchased"]
+        assert (sold.event.name, shop.row().status) == ("bundle/purchased", "pending")

@@ -109,7 +109,9 @@ class TestSale:
         assert again.changed is False
         assert [(message.event, message.attempt) for message in again.messages] == [(first.messages[0].event, 1)]
         row = shop.row()
-        assert (row.version, row.retry_count, row.next_attempt_at) == (FIRST, 1, LATER + timedelta(minutes=2))
+        assert (row.version, row.retry_count) == (FIRST, 1)
+        assert row.next_attempt_at is not None
+        assert timedelta(seconds=96) <= row.next_attempt_at - LATER <= timedelta(minutes=2)
 
     def test_nothing_owed(self, shop: Shop) -> None:
         """

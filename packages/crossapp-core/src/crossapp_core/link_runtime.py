@@ -55,8 +55,7 @@ class LinkRuntime:
 
     async def tell(self, messages: Sequence[Message]) -> None:
         """
-        Tell the app's own functions of links that were changed; what is lost on the way is done by the cron, since it is
-        owed.
+        Tell the app's own functions of links that were changed; what is lost on the way is owed, and done by the cron.
         """
         try:
             await self.app.deliver(messages)

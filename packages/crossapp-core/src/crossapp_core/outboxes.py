@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from crossapp_core.operations.outages import Outage
 from crossapp_core.outcomes import Due, Noted
+from crossapp_core.ports import Problem
 
 if TYPE_CHECKING:
     from crossapp_core.runtime import Operation, Runtime
@@ -20,6 +21,8 @@ BATCH = 500
 """How many rows are taken in one transaction."""
 
 PER_MINUTE = 3000
+
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ async def drain(app: Runtime[Any], outboxes: Sequence[Outbox[Any]], peer: str, *
             sent = await dispatch.send_to(peer, batch.messages, outage=outage if isinstance(outage, Outage) else None)
             noted = list(zip(batch.ids, sent, strict=True))
             await app.database.transact(outbox.note, outbox.host, noted, now=app.clock())
+            await _report(app, peer, noted)
             if any(each.peer_is_down for each in sent):
                 return accepted
             accepted += sum(each.error is None for each in sent)
@@ -65,3 +69,11 @@ async def drain(app: Runtime[Any], outboxes: Sequence[Outbox[Any]], peer: str, *
     if isinstance(outage, Outage):
         await dispatch.put_back(outage)  # else who has something to send would never be the one to ask
     return accepted
+
+
+async def _report(app: Runtime[Any], peer: str, noted: Noted) -> None:
+    # a peer that is down has been reported as such
+    refused = {id_: sent.error for id_, sent in noted if sent.error is not None and not sent.peer_is_down}
+    if refused:
+        first, *_ = refused.values()
+        await app.report(Problem(first.code, str(first), tuple(refused)[:_MOST_NAMED], peer))

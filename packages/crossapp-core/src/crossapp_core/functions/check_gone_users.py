@@ -27,7 +27,7 @@ def check_gone_users(linking: LinkRuntime) -> inngest.Function[None]:
             while not await _some(linking, run, name, people):
                 pass
 
-    return linking.app.function(check, fn_id="check-gone-users", cron=EACH_NIGHT)
+    return linking.app.function(check, fn_id="check-gone-users", cron=EACH_NIGHT, owes=True)
 
 
 async def _some(linking: LinkRuntime, run: Run, name: str, people: People) -> bool:

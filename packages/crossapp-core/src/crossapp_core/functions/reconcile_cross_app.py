@@ -36,7 +36,7 @@ def reconcile_cross_app(linking: LinkRuntime) -> inngest.Function[None]:
     async def forget(run: Run) -> None:
         await linking.transact(run, "forget tokens", owed_links.forget_tokens, owed_links.BATCH)
 
-    return linking.app.function(reconcile, fn_id="reconcile-cross-app", cron=EACH_MINUTE)
+    return linking.app.function(reconcile, fn_id="reconcile-cross-app", cron=EACH_MINUTE, owes=True)
 
 
 def _draining(linking: LinkRuntime, peer: str) -> Body[None]:

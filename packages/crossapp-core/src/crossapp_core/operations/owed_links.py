@@ -68,8 +68,7 @@ def owe_all(session: Session, linker: Linker, _: None = None, /, *, now: datetim
     table = linker.links
     owed_again = column_of(table, "version") > 0, _is_told(linker)
     due, known = column_of(table, "next_attempt_at"), column_of(table, "acknowledged_version")
-    values = {due: now, known: 0, column_of(table, "retry_count"): 0}
-    session.execute(update(table_of(table)).where(*owed_again).values(values))
+    session.execute(update(table_of(table)).where(*owed_again).values({due: now, known: 0}))
     return Outcome(changed=True)
 
 

@@ -4,6 +4,7 @@ A sweep, step by step: each look and each group of purchases is a transaction of
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from crossapp_tt.operations.standing import MOST_TAKINGS, Phase, Standing
 from crossapp_tt.ports import Seller
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 GROUP = 50
 """How many purchases are recorded in one transaction."""
@@ -72,6 +75,16 @@ async def go_on(seller: Runtime[Seller]) -> bool:
             return await _take(seller, standing)
         case Phase.DONE:
             return True
+
+
+async def found(seller: Runtime[Seller]) -> dict[str, int]:
+    """
+    How many purchases of each kind the last pass has found, which is logged too.
+    """
+    counts = dict((await current(seller)).counts)
+    if counts:
+        log.info("the sweep has found %s", ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
+    return counts
 
 
 async def plan(seller: Runtime[Seller]) -> SweepPlan:

@@ -79,7 +79,7 @@ def _done(
     if granted != (row.desired == Desired.GRANTED):
         detail = f"{ack.name} answers version {ack.version} of {row.id}, which wants it {row.desired}"
         raise EventRejectedError("state", detail)
-    before, asked = row.model_dump(), row.next_attempt_at
+    before, asked = row.model_dump(), row.next_attempt_at if row.status == SyncStatus.SYNCED else None
     settle(row, SyncStatus.SYNCED if granted else SyncStatus.REVOKED, now=now)
     row.target_entitlement_id = ack.entitlement_id or row.target_entitlement_id
     if isinstance(ack, EntitlementGranted):
@@ -108,7 +108,8 @@ def _state_anew(
     known = rows_of(session, seller, ack.source_purchase_id, locked=False)
     owned = buyers.named(session, seller, purchase, known) if purchase is not None and purchase.owned else None
     sold = components_of(session, seller, owned, known) if owned else ()
-    if component not in sold and _is_of_another_app(known, ack):
+    # one that says it holds something is told to lock it, whoever it is: its row may be what was lost
+    if component not in sold and not isinstance(ack, EntitlementGranted) and _is_of_another_app(known, ack):
         detail = f"{ack.source_app} answers for {ack.product_id} of {ack.source_purchase_id}, which is another app's"
         raise EventRejectedError("direction", detail)
     # the whole bundle: if all of it is lost, the rows that there are will say from now on what was sold

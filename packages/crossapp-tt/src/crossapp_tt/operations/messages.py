@@ -19,7 +19,7 @@ from sqlmodel import Session
 from crossapp_core.events import BundlePurchased, EntitlementRevoke
 from crossapp_core.outcomes import Message
 from crossapp_tt.operations import buyers
-from crossapp_tt.operations.rows import Reason, Row, next_attempt
+from crossapp_tt.operations.rows import Reason, Row, next_attempt, settle
 from crossapp_tt.ports import Seller
 from crossapp_tt.tables import Desired, SyncStatus
 
@@ -35,12 +35,23 @@ def owed(seller: Seller, rows: Iterable[Row], *, now: datetime) -> tuple[Message
 
     One that was accepted before is another attempt: Inngest would drop the same id for 24 hours.
     """
-    waiting = [row for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED)]
+    unacknowledged = [row for row in rows if row.status in (SyncStatus.PENDING, SyncStatus.FAILED)]
+    waiting = [row for row in unacknowledged if not settle_unheard(seller, row, now=now)]
     for row in waiting:
         if row.accepted_version == row.version:
             row.retry_count += 1
             row.next_attempt_at = next_attempt(row, now)
     return tuple(message_of(seller, row) for row in waiting)
+
+
+def settle_unheard(seller: Seller, row: Row, *, now: datetime) -> bool:
+    """
+    Have a row be done that a sketch peer is to lock and never was told to unlock: there is nothing to name to it.
+    """
+    if row.target_app not in seller.sketches or row.desired != Desired.REVOKED or row.grant_version:
+        return False
+    settle(row, SyncStatus.REVOKED, now=now)
+    return True
 
 
 def is_unsent(row: Row) -> bool:

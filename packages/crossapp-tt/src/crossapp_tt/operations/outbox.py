@@ -17,7 +17,7 @@ from crossapp_core.columns import column_of, table_of
 from crossapp_core.locking import locking
 from crossapp_core.operations import owed
 from crossapp_core.outcomes import Due, Message, Noted, Outcome, Sent
-from crossapp_tt.operations.messages import message_of
+from crossapp_tt.operations.messages import message_of, settle_unheard
 from crossapp_tt.operations.rows import Row, move
 from crossapp_tt.ports import Seller
 from crossapp_tt.tables import SyncStatus
@@ -33,7 +33,7 @@ def take(session: Session, seller: Seller, due: Due, /, *, now: datetime) -> Out
     order = column_of(ledger, "desired").desc(), column_of(ledger, "version")
     mine = column_of(ledger, "target_app") == due.app
     rows: Sequence[Row] = owed.take(session, ledger, mine, order_by=order, limit=due.limit, now=now)
-    told = [(row.id, message) for row in rows if (message := _message(seller, row)) is not None]
+    told = [(row.id, message) for row in rows if (message := _message(seller, row, now)) is not None]
     return Outcome(tuple(id_ for id_, _ in told), bool(rows), tuple(message for _, message in told))
 
 
@@ -56,8 +56,9 @@ def owe_all(session: Session, seller: Seller, _: None = None, /, *, now: datetim
     Owe all rows once more, as after a backup was restored.
     """
     ledger = seller.ledger
-    columns = {column_of(ledger, "next_attempt_at"): now, column_of(ledger, "retry_count"): 0}
-    session.execute(update(table_of(ledger)).where(column_of(ledger, "version") > 0).values(columns))
+    # as a further attempt, since Inngest drops an id that it has seen within a day
+    due = {column_of(ledger, "next_attempt_at"): now}
+    session.execute(update(table_of(ledger)).where(column_of(ledger, "version") > 0).values(due))
     return Outcome(changed=True)
 
 
@@ -68,9 +69,8 @@ def version_of(message: Message) -> int | None:
     return getattr(message.event, "version", None)
 
 
-def _message(seller: Seller, row: Row) -> Message | None:
-    if row.target_app in seller.sketches and row.status == SyncStatus.REVOKED:
-        row.next_attempt_at = None  # it holds nothing that could be named to it
+def _message(seller: Seller, row: Row, now: datetime) -> Message | None:
+    if settle_unheard(seller, row, now=now):
         return None
     try:
         return message_of(seller, row)

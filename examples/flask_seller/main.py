@@ -7,7 +7,8 @@ The shop once more, a complete Flask app:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import inngest.flask
 from flask import Flask
@@ -23,15 +24,15 @@ from examples.two_apps.seller.models import create_tables
 from examples.two_apps.sign_in.settings import Settings
 
 
-def create_app(environ: Mapping[str, str] | None = None) -> Flask:
+def create_app(environ: Mapping[str, str] | None = None, clock: Callable[[], datetime] | None = None) -> Flask:
     """
-    Make the app from its environment variables, `os.environ` if None.
+    Make the app from its environment variables, `os.environ` if None; the bridge's clock is the system's if None.
     """
     variables = os.environ if environ is None else environ
     config = Config.model_validate(dict(variables))
     engine = create_engine(config.database_url)
     client = make_client(config)
-    bridge = make_bridge(client, engine, variables, dev=config.dev)
+    bridge = make_bridge(client, engine, variables, dev=config.dev, clock=clock)
     with engine.begin() as connection:
         create_tables(connection)
     if config.sample_data:

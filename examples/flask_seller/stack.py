@@ -4,8 +4,9 @@ The Flask shop in the demo and the tests, behind a WSGI server of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from socket import socket
 from threading import Thread
 
@@ -52,8 +53,8 @@ def shop_on(listening: socket | None = None) -> Stack:
     """
 
     @asynccontextmanager
-    async def opened(environ: Mapping[str, str]) -> AsyncIterator[Site]:
-        app = create_app(environ)
+    async def opened(environ: Mapping[str, str], clock: Callable[[], datetime]) -> AsyncIterator[Site]:
+        app = create_app(environ, clock)
         try:
             with served(app, listening) as origin:
                 # people come through the server: httpx has no async client that calls a WSGI app

@@ -1,5 +1,6 @@
 """
-Plays sales, links and refunds between the example apps, and tells what crossed the bridge and what both databases hold:
+Plays sales, links and refunds between the example apps, then an outage and what happens in it, and tells what crossed
+the bridge and what both databases hold:
 
     python -m examples.two_apps.demo
     python -m examples.two_apps.demo --flask
@@ -18,175 +19,21 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import timedelta
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
-from sqlmodel import Session, col, create_engine, select
+from sqlmodel import create_engine
 
-from crossapp_ah.models import AccountLink, Entitlement
-from crossapp_core.addresses import masked
-from crossapp_core.events import EVENTS
-from crossapp_core.testing import Environment, ReceivedEvent
-from crossapp_tt.models import CrossAppSync
-from examples.two_apps.people import Person
 from examples.two_apps.seller import sample
-from examples.two_apps.serving import OnPort, Served, served
+from examples.two_apps.serving import OnPort, served
+from examples.two_apps.stage import LOCKED, OPEN, SCHOOL, SHOP, WAITS, Stage
 from examples.two_apps.story import Story, wants_colour
 from examples.two_apps.stripe_events import load
 
-SHOP, SCHOOL = "total-typescript", "ai-hero"
-COURSE = "course_evals"
 ADA_AT_SCHOOL = "countess@lovelace.example"
-
-_SHORT = 12
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """
-    What is to come of an act.
-    """
-
-    ledger: str
-    """The status at the shop."""
-    entitlement: str
-    """The status at the school."""
-    page: int
-    """What the school answers when the person opens the course."""
-
-
-WAITS, OPEN, LOCKED = (
-    Wanted("synced", "pending", 403),
-    Wanted("synced", "active", 200),
-    Wanted("revoked", "revoked", 403),
-)
-
-
-class Stage:
-    """
-    Both apps, two people with a browser each, and a look into the databases.
-    """
-
-    def __init__(self, sites: Served, story: Story, shop: Engine, school: Engine) -> None:
-        self._sites = sites
-        self._both = sites.both
-        self._story = story
-        self._shop = shop
-        self._school = school
-        self._ada, self._grace = Person(sites), Person(sites)
-        self._purchases: dict[str, str] = {}
-        self._seen = {SHOP: 0, SCHOOL: 0}
-        self._links = 0
-        self._failed: set[str] = set()
-
-    async def play(self) -> None:
-        """
-        Play all acts, and tell them.
-        """
-        async with self._ada, self._grace:
-            self._story.chapter("Ada buys the bundle. At the school nobody knows her.")
-            await self._hear("Ada", load("checkout.session.completed"))
-            await self._look("Ada", self._ada, WAITS)
-
-            self._story.chapter("She makes an account there, with another address, and links it from the shop.")
-            await self._ada.register(ADA_AT_SCHOOL)
-            await self._ada.sign_in(self._sites.shop_url, "ada@example.com")
-            told = await self._ada.link_from_shop()
-            self._story.expect("Back at the shop she reads", "The accounts are linked now.", told)
-            await self._look("Ada", self._ada, OPEN)
-
-            self._story.chapter("Grace buys it as a guest. Only the shop knows whose address that is.")
-            await self._hear("Grace", load("checkout.session.completed.expanded"))
-            await self._look("Grace", self._grace, WAITS)
-
-            self._story.chapter("She signs in at the school with GitHub, as she does at the shop.")
-            await self._grace.sign_in_with_github(sample.GRACE_AT_GITHUB)
-            await self._look("Grace", self._grace, OPEN)
-
-            self._story.chapter("Ada gets her money back.")
-            await self._hear("Ada", load("charge.refunded"))
-            await self._look("Ada", self._ada, LOCKED)
-
-            self._story.chapter("So does Grace.")
-            charge, payment = "ch_3SPy2aLm4Rk9Tq2Z1pQwErTy", "pi_3SPy2aLm4Rk9Tq2Z1uIoPaSd"
-            await self._hear("Grace", load("charge.refunded", id=charge, payment_intent=payment))
-            await self._look("Grace", self._grace, LOCKED)
-
-    async def _hear(self, buyer: str, event: dict[str, object]) -> None:
-        response = await self._both.stripe(event)
-        self._story.crossing("Stripe", SHOP, str(event["type"]), f"answered with {response.status_code}")
-        self._purchases[buyer] = str(response.json().get("purchase"))
-
-    async def _look(self, name: str, person: Person, wanted: Wanted) -> None:
-        await self._both.local.asettle()
-        self._tell_crossings(SHOP, SCHOOL, self._both.school.inngest)
-        self._tell_crossings(SCHOOL, SHOP, self._both.shop.inngest)
-        self._tell_links()
-        self._tell_ledger()
-        self._tell_entitlements()
-        bought = self._purchases[name]
-        ledger = [row.status for row in self._ledger() if row.purchase_id == bought]
-        held = [str(row.status) for row in self._entitlements() if row.source_purchase_id == bought]
-        self._story.expect(f"{name}’s row in the ledger is", wanted.ledger, " and ".join(ledger) or "missing")
-        self._story.expect(f"{name}’s entitlement is", wanted.entitlement, " and ".join(held) or "missing")
-        self._story.expect(f"{name} opens the course, and gets", wanted.page, await person.open(COURSE))
-
-    def _tell_crossings(self, source: str, target: str, inngest: Environment) -> None:
-        received = inngest.log.received
-        for event in received[self._seen[target] :]:
-            if event.name in EVENTS and event.data.get("sourceApp") == source:
-                self._story.crossing(source, target, event.name, _described(event))
-        self._seen[target] = len(received)
-        for run in inngest.log.failures:
-            if run.id not in self._failed:
-                self._failed.add(run.id)
-                self._story.problem(f"{run.function_id} of {target} failed: {run.error and run.error.message}")
-
-    def _tell_links(self) -> None:
-        with Session(self._school) as session:
-            rows = session.exec(select(AccountLink).order_by(col(AccountLink.version))).all()
-        if len(rows) > self._links:
-            self._links = len(rows)
-            content = [
-                (f"user {self._short(row.user_id)}", f"is {row.linked_user_id} there", row.link_method, row.version)
-                for row in rows
-            ]
-            self._story.holds(SCHOOL, "AccountLink", content)
-
-    def _tell_ledger(self) -> None:
-        rows = [
-            (self._whose(row.purchase_id), row.target_product_id, row.status, f"version {row.version}")
-            for row in self._ledger()
-        ]
-        self._story.holds(SHOP, "CrossAppSync", rows)
-
-    def _tell_entitlements(self) -> None:
-        rows = [
-            (
-                self._whose(row.source_purchase_id or ""),
-                row.product_id,
-                row.status,
-                f"version {row.source_version}",
-                f"user {self._short(row.user_id)}" if row.user_id else f"for {masked(row.pending_for_email or '')}",
-            )
-            for row in self._entitlements()
-        ]
-        self._story.holds(SCHOOL, "Entitlement", rows)
-
-    def _ledger(self) -> Sequence[CrossAppSync]:
-        with Session(self._shop) as session:
-            return sorted(session.exec(select(CrossAppSync)), key=lambda row: self._whose(row.purchase_id))
-
-    def _entitlements(self) -> Sequence[Entitlement]:
-        with Session(self._school) as session:
-            return sorted(session.exec(select(Entitlement)), key=lambda row: self._whose(row.source_purchase_id or ""))
-
-    def _whose(self, purchase_id: str) -> str:
-        return next((f"{buyer}’s" for buyer, bought in self._purchases.items() if bought == purchase_id), "somebody’s")
-
-    def _short(self, id_: str) -> str:
-        return id_ if len(id_) <= _SHORT else f"{id_[:_SHORT]}…"
+SALE, GUEST_SALE, REFUND = "checkout.session.completed", "checkout.session.completed.expanded", "charge.refunded"
+HOUR = timedelta(hours=1)
 
 
 async def play(story: Story, *, shop: OnPort | None = None, school: OnPort | None = None) -> bool:
@@ -205,10 +52,86 @@ async def play(story: Story, *, shop: OnPort | None = None, school: OnPort | Non
                 story.setting(
                     f"{SHOP} is {sites.both.shop.site.made_of}, {SCHOOL} is {sites.both.school.site.made_of}."
                 )
-                await Stage(sites, story, sold, granted).play()
+                stage = Stage(sites, story, sold, granted)
+                async with stage.ada, stage.grace:
+                    for act in (_sales_and_links, _refunds, _outage, _silent_change):
+                        await act(stage)
         except Exception as error:  # noqa: BLE001 (whatever it is, a sentence says more than a traceback here)
             story.problem(f"It can’t go on: {type(error).__name__}: {error}")
     return story.end()
+
+
+async def _sales_and_links(stage: Stage) -> None:
+    story, ada, grace = stage.story, stage.ada, stage.grace
+    story.chapter("Ada buys the bundle. At the school nobody knows her.")
+    await stage.hear("Ada’s", load(SALE))
+    await stage.look("Ada’s", WAITS)
+
+    story.chapter("She makes an account there, with another address, and links it from the shop.")
+    await ada.register(ADA_AT_SCHOOL)
+    await ada.sign_in(stage.sites.shop_url, "ada@example.com")
+    told = await ada.link_from_shop()
+    story.expect("Back at the shop she reads", "The accounts are linked now.", told)
+    await stage.look("Ada’s", OPEN)
+
+    story.chapter("Grace buys it as a guest. Only the shop knows whose address that is.")
+    await stage.hear("Grace’s", load(GUEST_SALE))
+    await stage.look("Grace’s", WAITS)
+
+    story.chapter("She signs in at the school with GitHub, as she does at the shop.")
+    await grace.sign_in_with_github(sample.GRACE_AT_GITHUB)
+    await stage.look("Grace’s", OPEN)
+
+
+async def _refunds(stage: Stage) -> None:
+    stage.story.chapter("Ada gets her money back.")
+    await stage.hear("Ada’s", load(REFUND))
+    await stage.look("Ada’s", LOCKED)
+
+    stage.story.chapter("So does Grace.")
+    charge, payment = "ch_3SPy2aLm4Rk9Tq2Z1pQwErTy", "pi_3SPy2aLm4Rk9Tq2Z1uIoPaSd"
+    await stage.hear("Grace’s", load(REFUND, id=charge, payment_intent=payment))
+    await stage.look("Grace’s", LOCKED)
+
+
+async def _outage(stage: Stage) -> None:
+    stage.story.chapter("The school is switched off. Ada and Grace buy again, and Alan, who gets his money back.")
+    stage.switch_off_school()
+    await stage.hear("Ada’s new", _sale("ada", buyer="usr_ada"))
+    await stage.hear("Grace’s new", _sale("grace", buyer="usr_grace"))
+    await stage.hear("Alan’s", _sale("alan", buyer=None))
+    await stage.hear("Alan’s", load(REFUND, id="ch_alan", payment_intent="pi_alan"))
+    await stage.settle()
+    # what is owed is looked for each minute, yet a peer that is down is asked ever more rarely
+    await stage.run("reconcile-cross-app", after=HOUR)
+    stage.tell_ledger()
+    stage.check_waiting("Ada’s new", "Grace’s new", "Alan’s")
+
+    stage.story.chapter("Support gives Grace her money back, by SQL: no event tells of that.")
+    stage.refund_by_sql("Grace’s new")
+
+    stage.story.chapter("An hour later the school is back. It gets what it is owed, refunds first.")
+    stage.switch_on_school()
+    await stage.run("reconcile-cross-app", after=HOUR)
+    stage.check_order("entitlement/revoke", "bundle/purchased", "bundle/purchased")
+    stage.tell()
+    await stage.check("Alan’s", LOCKED)
+    await stage.check("Ada’s new", OPEN)
+    await stage.check("Grace’s new", OPEN)
+
+
+async def _silent_change(stage: Stage) -> None:
+    stage.story.chapter("Each hour the shop compares all purchases with its ledger, and finds what support did.")
+    await stage.run("sweep-purchases")
+    await stage.run("reconcile-cross-app")
+    await stage.look("Grace’s new", LOCKED)
+    stage.check_agreement()
+
+
+def _sale(name: str, *, buyer: str | None) -> dict[str, object]:
+    details = {"email": f"{name}@example.com"}
+    payment = f"pi_{name}"
+    return load(SALE, id=f"cs_{name}", payment_intent=payment, client_reference_id=buyer, customer_details=details)
 
 
 @contextmanager
@@ -216,14 +139,6 @@ def _opened(folder: str, name: str) -> Iterator[Engine]:
     engine = create_engine(f"sqlite:///{folder}/{name}.db")
     yield engine
     engine.dispose()
-
-
-def _described(event: ReceivedEvent) -> str:
-    data = event.data
-    details = [data.get("productId"), data.get("status"), data.get("reason"), data.get("message")]
-    if email := data.get("buyerEmail"):
-        details.append(f"for {masked(str(email))}")
-    return ", ".join(str(detail) for detail in details if detail)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m examples.two_apps.demo",
-        description="Plays sales, links and refunds between the example apps, and tells what crossed the bridge.",
+        description="Plays sales, links, refunds and an outage between the example apps, and tells what crosses the "
+        "bridge.",
     )
     parser.add_argument("--flask", action="store_true", help="the shop is the Flask app, with a sync engine")
     shop = _flask_shop() if parser.parse_args(arguments).flask else None

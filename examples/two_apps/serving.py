@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeAlias
 
 import httpx
@@ -22,7 +23,7 @@ from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.local_github.app import PEOPLE, LocalGitHub, clients_at, variables
 from examples.two_apps.local_github.registry import Person
 from examples.two_apps.seller.main import create_app as create_shop
-from examples.two_apps.together import FASTAPI, FASTAPI_SHOP, Site, Stack, Together, started
+from examples.two_apps.together import FASTAPI, FASTAPI_SHOP, CreateApp, Site, Stack, Together, started
 
 OnPort: TypeAlias = Callable[[socket.socket], Stack]
 """Makes an app that is served on a socket."""
@@ -85,15 +86,15 @@ async def served(
             yield Served(shop_url, school_url, origin, both, github)
 
 
-def fastapi_on(create_app: Callable[[Mapping[str, str]], FastAPI]) -> OnPort:
+def fastapi_on(create_app: CreateApp) -> OnPort:
     """
     A FastAPI app on a port.
     """
 
     def on(listening: socket.socket) -> Stack:
         @asynccontextmanager
-        async def opened(environ: Mapping[str, str]) -> AsyncIterator[Site]:
-            app, origin = create_app(environ), environ["INNGEST_SERVE_ORIGIN"]
+        async def opened(environ: Mapping[str, str], clock: Callable[[], datetime]) -> AsyncIterator[Site]:
+            app, origin = create_app(environ, clock), environ["INNGEST_SERVE_ORIGIN"]
             async with app.router.lifespan_context(app), on_port(app, listening):
                 visitor = lambda: httpx.AsyncClient(base_url=origin, follow_redirects=True, trust_env=False)  # noqa: E731
                 yield Site(app, visitor, FASTAPI)

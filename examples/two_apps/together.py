@@ -8,13 +8,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import URL
 
-from crossapp_core.testing import Environment, LocalInngest
+from crossapp_core.testing import Clock, Environment, LocalInngest
 from crossapp_core.testing.deployments import App
 from examples.two_apps import stripe_events
 from examples.two_apps.granter.main import create_app as create_school
@@ -37,8 +38,9 @@ class Site:
     made_of: str
 
 
-Open: TypeAlias = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Site]]
-"""Opens an app that is made from environment variables."""
+Open: TypeAlias = Callable[[Mapping[str, str], Callable[[], datetime]], AbstractAsyncContextManager[Site]]
+"""Opens an app that is made from environment variables, and the clock of its bridge."""
+CreateApp: TypeAlias = Callable[[Mapping[str, str], Callable[[], datetime]], FastAPI]
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,14 @@ class Stack:
         return database.set(drivername=driver).render_as_string(hide_password=False)
 
 
-def fastapi(create_app: Callable[[Mapping[str, str]], FastAPI]) -> Stack:
+def fastapi(create_app: CreateApp) -> Stack:
     """
     FastAPI with an async engine.
     """
 
     @asynccontextmanager
-    async def opened(environ: Mapping[str, str]) -> AsyncIterator[Site]:
-        app, origin = create_app(environ), environ["INNGEST_SERVE_ORIGIN"]
+    async def opened(environ: Mapping[str, str], clock: Callable[[], datetime]) -> AsyncIterator[Site]:
+        app, origin = create_app(environ, clock), environ["INNGEST_SERVE_ORIGIN"]
         transport = httpx.ASGITransport(app=app)
         async with app.router.lifespan_context(app):
             yield Site(
@@ -172,7 +174,7 @@ async def started(
     extra: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> AsyncIterator[Together]:
     """
-    Both apps with the sample data, registered at an Inngest of their own.
+    Both apps with the sample data, registered at an Inngest of their own. The bridges' time is that of the Inngests.
 
     Args:
         databases: That of the shop and that of the school, whatever the driver.
@@ -183,7 +185,7 @@ async def started(
     """
     stacks = (shop, school)
     async with AsyncExitStack() as stack:
-        local = stack.enter_context(LocalInngest())
+        local = stack.enter_context(LocalInngest(clock=Clock(datetime.now(UTC))))
         keys = [secrets.token_urlsafe(16), secrets.token_urlsafe(16)]
         inngests = [local.environment(name, keys=[key]) for name, key in zip(("shop", "school"), keys, strict=True)]
         urls = [each.url(database) for each, database in zip(stacks, databases, strict=True)]
@@ -196,7 +198,7 @@ async def started(
         apps = []
         for each, inngest, said, more in zip(stacks, inngests, environs, extra, strict=True):
             environ = {**said, **more}
-            site = await stack.enter_async_context(each.open(environ))
+            site = await stack.enter_async_context(each.open(environ, local.clock))
             client = await stack.enter_async_context(site.visitor())
             await inngest.aregister(site.app)
             apps.append(Running(site, inngest, environ, client))

@@ -31,6 +31,9 @@ SALE, REFUND = "checkout.session.completed", "charge.refunded"
 FUNCTIONS = {
     "total-typescript-emit-bundle-purchase",
     "total-typescript-emit-revocation",
+    "total-typescript-emit-purchase-change",
+    "total-typescript-sweep-purchases",
+    "total-typescript-check-gone-users",
     "total-typescript-handle-entitlement-granted",
     "total-typescript-handle-entitlement-revoked",
     "total-typescript-handle-entitlement-failed",

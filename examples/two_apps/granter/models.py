@@ -45,7 +45,7 @@ PEOPLE = People(User, Account, prefix="member")
 
 _MODELS: list[type[SQLModel]] = [
     *(User, Account, Course),
-    *(crossapp.Entitlement, crossapp.AccountLink, crossapp.AccountLinkToken),
+    *(crossapp.Entitlement, crossapp.CrossAppCursor, crossapp.AccountLink, crossapp.AccountLinkToken),
 ]
 
 

@@ -23,8 +23,10 @@ def make_client(config: Config) -> inngest.Inngest:
     )
 
 
-def purchase_event(name: str, purchase_id: str) -> inngest.Event:
+def purchase_event(name: str, purchase_id: str, occasion: str = "") -> inngest.Event:
     """
-    `purchase/created` or `purchase/refunded`, which the bridge waits for; for Inngest a repetition is the same.
+    `purchase/created`, `purchase/refunded` or `purchase/disputed`, which the bridge waits for; for Inngest a repetition
+    is the same.
     """
-    return inngest.Event(name=name, id=f"{name}:{purchase_id}", data={"purchaseId": purchase_id})
+    id_ = ":".join(filter(None, (name, purchase_id, occasion)))
+    return inngest.Event(name=name, id=id_, data={"purchaseId": purchase_id})

@@ -7,8 +7,9 @@ The shop, a complete FastAPI app:
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import inngest.fast_api
 from fastapi import FastAPI
@@ -25,15 +26,15 @@ from examples.two_apps.sign_in.routes import SignIn
 from examples.two_apps.sign_in.settings import Settings
 
 
-def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
+def create_app(environ: Mapping[str, str] | None = None, clock: Callable[[], datetime] | None = None) -> FastAPI:
     """
-    Make the app from its environment variables, `os.environ` if None.
+    Make the app from its environment variables, `os.environ` if None; the bridge's clock is the system's if None.
     """
     variables = os.environ if environ is None else environ
     config = Config.model_validate(dict(variables))
     engine = create_async_engine(config.database_url)
     client = make_client(config)
-    bridge = make_bridge(client, engine, variables, dev=config.dev)
+    bridge = make_bridge(client, engine, variables, dev=config.dev, clock=clock)
     settings = Settings.from_env(variables, origin=config.serve_origin, dev=config.dev)
     sign_in = SignIn(engine, PEOPLE, settings, show=pages.show, client=client)
 

@@ -55,6 +55,8 @@ class PurchaseStatus(StrEnum):
     RESTRICTED = "Restricted"
     """Paid for at a regional price: valid in the buyer's country."""
     REFUNDED = "Refunded"
+    DISPUTED = "Disputed"
+    """The buyer's bank wants the money back; who gets it is not decided yet."""
 
 
 class Purchase(SQLModel, table=True):
@@ -75,6 +77,8 @@ class Purchase(SQLModel, table=True):
     """Stripe tells of a checkout more than once: it is one purchase."""
     payment_intent_id: str | None = Field(default=None, index=True, max_length=255)
     charge_id: str | None = Field(default=None, index=True, max_length=255)
+    closed_dispute_id: str | None = Field(default=None, max_length=255)
+    """The dispute that was won or lost: Stripe's events come in any order."""
     amount: int
     """What was paid, in cents."""
     created_at: datetime = Field(sa_type=DateTime(timezone=True))

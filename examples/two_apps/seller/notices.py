@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 
 import crossapp_tt as tt
 from examples.two_apps.seller import payments
+from examples.two_apps.seller.crossapp import DISPUTE
 from examples.two_apps.seller.inngest_client import purchase_event
-from examples.two_apps.seller.stripe_objects import Charge, CheckoutSession
+from examples.two_apps.seller.stripe_objects import Charge, CheckoutSession, Dispute
 
 _SALES = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 _REFUND = "charge.refunded"
+_DISPUTES = ("charge.dispute.created", "charge.dispute.closed")
 
 
 class Content(BaseModel):
@@ -95,6 +97,11 @@ def _written_down(session: Session, bridge: tt.Bridge, notice: Notice) -> innges
     elif notice.type == _REFUND:
         charge = Charge.model_validate(notice.data.object)
         name, purchase_id = "purchase/refunded", payments.record_refund(session, bridge, charge)
+    elif notice.type in _DISPUTES:
+        dispute = Dispute.model_validate(notice.data.object)
+        purchase_id = payments.record_dispute(session, bridge, dispute)
+        # a purchase has several of these, which must not have one id
+        return None if purchase_id is None else purchase_event(DISPUTE, purchase_id, f"{dispute.id}:{dispute.status}")
     else:
         return None
     return purchase_event(name, purchase_id) if purchase_id is not None else None

@@ -16,8 +16,15 @@ from sqlmodel import col, or_, select
 import crossapp_tt as tt
 from crossapp_core import CatalogError
 from examples.two_apps.seller.models import Product, Purchase, PurchaseStatus, User
-from examples.two_apps.seller.stripe_objects import Charge, CheckoutSession
+from examples.two_apps.seller.stripe_objects import Charge, CheckoutSession, Dispute
 from examples.two_apps.seller.stripe_objects import Product as StripeProduct
+
+_CLOSED = {
+    "won": PurchaseStatus.VALID,
+    "warning_closed": PurchaseStatus.VALID,
+    "lost": PurchaseStatus.REFUNDED,
+}
+"""What a dispute that has ended makes of a purchase."""
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +59,7 @@ def record_refund(session: Session, bridge: tt.Bridge, charge: Charge) -> str | 
     Raises:
         NotHereError: There is no such purchase; Stripe's events come in any order.
     """
-    paid_by = [col(Purchase.charge_id) == charge.id]
-    if charge.payment_intent is not None:
-        paid_by.append(col(Purchase.payment_intent_id) == charge.payment_intent)
-    purchase = session.scalars(select(Purchase).where(or_(*paid_by)).with_for_update()).first()
+    purchase = _paid_by(session, charge.id, charge.payment_intent)
     if purchase is None:
         if "productId" not in charge.metadata:
             return None
@@ -66,6 +70,30 @@ def record_refund(session: Session, bridge: tt.Bridge, charge: Charge) -> str | 
         return None
     purchase.status = PurchaseStatus.REFUNDED
     return _recorded(session, bridge, purchase)
+
+
+def record_dispute(session: Session, bridge: tt.Bridge, dispute: Dispute) -> str | None:
+    """
+    Write down a dispute; the purchase's id, or None if the shop sold nothing for it, or it changes nothing any more.
+
+    While it is open nobody owns what was bought. If the shop wins, the buyer does again, else it is refunded.
+    """
+    purchase = _paid_by(session, dispute.charge, dispute.payment_intent)
+    if purchase is None:
+        return None
+    if purchase.status != PurchaseStatus.REFUNDED and purchase.closed_dispute_id != dispute.id:
+        purchase.charge_id = dispute.charge
+        purchase.status = _CLOSED.get(dispute.status, PurchaseStatus.DISPUTED)
+        if dispute.status in _CLOSED:
+            purchase.closed_dispute_id = dispute.id
+    return _recorded(session, bridge, purchase)
+
+
+def _paid_by(session: Session, charge_id: str, payment_intent_id: str | None) -> Purchase | None:
+    paid_by = [col(Purchase.charge_id) == charge_id]
+    if payment_intent_id is not None:
+        paid_by.append(col(Purchase.payment_intent_id) == payment_intent_id)
+    return session.scalars(select(Purchase).where(or_(*paid_by)).with_for_update()).first()
 
 
 def _new_purchase(session: Session, paid: CheckoutSession, sold: StripeProduct) -> Purchase:

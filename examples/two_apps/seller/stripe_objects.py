@@ -54,6 +54,18 @@ class Charge(BaseModel):
     """A copy of the payment intent's, where the shop's checkout writes `productId`."""
 
 
+class Dispute(BaseModel):
+    """
+    A payment that the buyer's bank wants back.
+    """
+
+    id: str
+    charge: str
+    payment_intent: str | None = None
+    status: str
+    """`won`, `lost` or `warning_closed` in the end; others while it is open."""
+
+
 class PaymentIntent(BaseModel):
     """
     A payment, expanded.

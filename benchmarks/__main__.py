@@ -13,7 +13,19 @@ from importlib import import_module
 
 from benchmarks.measuring import Effort, Line, Note, with_spread
 
-BENCHMARKS = ("building", "linking_tokens", "sending", "sending_many", "storing", "linking", "together", "importing")
+BENCHMARKS = (
+    "building",
+    "linking_tokens",
+    "sending",
+    "sending_many",
+    "storing",
+    "reconciling",
+    "simulating",
+    "sweeping",
+    "linking",
+    "together",
+    "importing",
+)
 """The modules with a line of the table or several, each in `lines`."""
 
 

@@ -4,7 +4,7 @@ Making tables large.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Table, func, insert, literal_column, select, text
@@ -25,18 +25,19 @@ _VARYING: Mapping[type[object], tuple[str, ...]] = {
 """The columns in which the rows of a table differ."""
 
 
-def fill(engine: Engine, rows: int) -> None:
+def fill(engine: Engine, rows: int, models: Collection[type[object]] = tuple(_VARYING)) -> None:
     """
     Copy the one row that each table has so often.
     """
     with engine.begin() as connection:
-        for model, varying in _VARYING.items():
+        for model in models:
+            varying = _VARYING[model]
             table = table_of(model)
             names = [column.name for column in table.c if column.computed is None]
             copies = select(*(_varied(table, name, varying) for name in names))
             copies = copies.select_from(table, numbers(engine, rows))
             connection.execute(insert(table).from_select(names, copies))
-    analyse(engine, *_VARYING)
+    analyse(engine, *models)
 
 
 def analyse(engine: Engine, *models: type[object]) -> None:

@@ -6,6 +6,8 @@ Arguments after `--` go on to the tool: `nox -s tests -- tests/tt -k catalog`.
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -65,6 +67,27 @@ def bench(session: nox.Session) -> None:
     """
     _install(session, "tests", "examples")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """
+    Live random histories of linked apps with all that goes wrong; `-- --steps 1000000 --seed 1 --seeds 50`.
+    """
+    _install(session, "tests")
+    session.run("python", "-m", "crossapp_core.testing.simulation", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """
+    Kill the example apps 200 times on PostgreSQL and on MariaDB, at other instants each time, and look what is left;
+    then run the races, 200 rounds each.
+    """
+    _install(session, "tests", "examples")
+    usual = {"CROSSAPP_KILLS": "200", "CROSSAPP_ROUNDS": "200", "CROSSAPP_SEED": str(secrets.randbelow(10**6))}
+    what = session.posargs or ["tests/crashes", "tests/races"]
+    session.run("python", "-m", "pytest", *what, env={**usual, **os.environ})
 
 
 @nox.session

@@ -23,6 +23,7 @@ LAYERS = [
     {"functions"},
     {"emails", "router"},
     {"bridge", "upkeep"},
+    {"testing"},
 ]
 """The modules of an adapter, from bottom to top; one that is new has its place to be found first."""
 

@@ -6,6 +6,7 @@ from crossapp_core.testing.simulation import BrokenError
 from tests.simulation.planted import PLANTS, Plant, hunt
 
 
+@pytest.mark.no_cover  # tracing takes many times as long
 class TestPlantedBugs:
     @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
     def test_are_caught(self, plant: Plant) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
@@ -164,7 +164,7 @@ class World:
             email=buyer.email_at(start),
             return_to="/account-link",
             id=uuid4().hex,
-            now=datetime.now(UTC) - age,
+            now=self.sites.local.clock() - age,
         )
 
 

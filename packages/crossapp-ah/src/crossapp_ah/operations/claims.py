@@ -19,7 +19,7 @@ from crossapp_ah.operations.owed_hooks import status_known
 from crossapp_ah.operations.rows import ACTIVE, PENDING
 from crossapp_ah.ports import Granter
 from crossapp_core.backoff import next_attempt
-from crossapp_core.columns import column_of, stored_id, table_of
+from crossapp_core.columns import column_of, has_key, stored_id, table_of
 from crossapp_core.events import EntitlementGranted
 from crossapp_core.locking import lock
 from crossapp_core.outcomes import Message, Outcome
@@ -57,7 +57,8 @@ def claim(session: Session, granter: Granter, request: Claim, /, *, now: datetim
     if waiting := [row for row in rows if row.status == PENDING]:
         values = {"status": ACTIVE, "user_id": user_id, "claimed_at": request.at, **_owed(granter, now)}
         columns = {column_of(table, name): value for name, value in values.items()}
-        session.execute(update(table_of(table)).where(_is_one_of(table, waiting)).values(columns))
+        these = has_key(table, [_key_of(table, row) for row in waiting])
+        session.execute(update(table_of(table)).where(these).values(columns))
     messages = tuple(_granted(table, row, link) for row in rows)
     return Outcome(tuple(_id_of(table, row) for row in rows), bool(waiting), messages)
 
@@ -156,15 +157,12 @@ def _waiting_by_address(session: Session, granter: Granter, limit: int, now: dat
     ]
 
 
-def _is_one_of(table: type[object], rows: Sequence[Row[Any]]) -> ColumnElement[bool]:
-    keys = list(table_of(table).primary_key)
-    if len(keys) == 1:
-        return keys[0].in_([row[0] for row in rows])
-    return or_(*(and_(*(key == value for key, value in zip(keys, row, strict=False))) for row in rows))
+def _key_of(table: type[object], row: Row[Any]) -> tuple[object, ...]:
+    return tuple(row[: len(table_of(table).primary_key)])
 
 
 def _id_of(table: type[object], row: Row[Any]) -> str:
-    return ":".join(str(value) for value in row[: len(table_of(table).primary_key)])
+    return ":".join(map(str, _key_of(table, row)))
 
 
 def _granted(table: type[object], row: Row[Any], link: AccountLinkBase) -> Message:

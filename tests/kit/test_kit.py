@@ -353,11 +353,11 @@ class TestSettle:
         crossapp.peer(SCHOOL).environment.down = True
         seller.emit("purchase/created", {"purchaseId": shop.buy()})
 
-        crossapp.settle(within=timedelta(minutes=2))
+        crossapp.settle(within=timedelta(0))
         assert [run.status for run in seller.log.runs] == ["running"]
 
         crossapp.settle()
-        assert [run.function_id for run in seller.log.failures] == ["emit-bundle-purchase"]
+        assert [run.status for run in seller.log.runs] == ["completed"]  # what it owes is the cron's now
 
     def test_run(self, crossapp: Kit) -> None:
         """

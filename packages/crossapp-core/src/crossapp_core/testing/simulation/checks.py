@@ -179,6 +179,8 @@ def check_links(truth: Truth, app: str, before: Links, after: Links) -> None:
 
 
 def _check_lost(app: str, pair: Pair, row: LinkRow, links: Links) -> None:
+    if not row.version:
+        return  # it never stood: a sign-in met a link that does, which stays whoever is better
     for other, winner in links.items():
         if winner.id == row.lost_to and winner.active and not row.active:
             better = _rank(app, other, winner.version) < _rank(app, pair, row.version - 1)

@@ -104,9 +104,9 @@ def renumber(linker: Linker, row: AccountLinkBase, version: int, *, now: datetim
     Give a pair its new number; the peer is owed it, unless that has said it first.
     """
     row.version = version
-    row.retry_count = 0
+    row.retry_count, row.lost_to_id = 0, None
     if is_linked(version):
-        row.linked_at, row.unlinked_at, row.lost_to_id = now, None, None
+        row.linked_at, row.unlinked_at = now, None
     else:
         row.unlinked_at = now
         if row.linked_app in linker.sketches:  # which doesn't understand what is unlinked

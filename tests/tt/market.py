@@ -46,7 +46,7 @@ class MarketSale(SQLModel, table=True):
     A sale.
     """
 
-    __tablename__ = "market_sale"
+    __tablename__ = "swept_sale"
 
     id: str = Field(primary_key=True, max_length=64)
     user_id: str | None = Field(default=None, max_length=64)

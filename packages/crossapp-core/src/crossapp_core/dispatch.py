@@ -48,6 +48,8 @@ class Dispatch:
         """
         Send what may be sent now, peer by peer; none keeps anything from the others.
         """
+        if not messages:
+            return []
         targets = list(dict.fromkeys(message.target for message in messages))
         known = await self._known(targets)
         sent: dict[int, Sent] = {}

@@ -26,6 +26,9 @@ from crossapp_tt.tables import Desired, SyncStatus
 LONGEST_SKETCH_ID = 176
 """Characters of a purchase's id that leave room for a version."""
 
+LONGEST_ERROR = 500
+"""Characters of what the ledger says of a message that wasn't sent."""
+
 _SKETCH_ID = re.compile(r"(.+)~([1-9][0-9]{0,15})", re.DOTALL)
 
 
@@ -69,6 +72,13 @@ def message_of(seller: Seller, row: Row) -> Message:
         return _sketch_message(seller, row)
     event = _grant(row, row.purchase_id) if row.desired == Desired.GRANTED else revocation(row, row.purchase_id)
     return Message(row.target_app, event, row.retry_count)
+
+
+def version_of(message: Message) -> int | None:
+    """
+    The version that an event tells of.
+    """
+    return getattr(message.event, "version", None)
 
 
 def revocation(row: Row, purchase_id: str) -> EntitlementRevoke:

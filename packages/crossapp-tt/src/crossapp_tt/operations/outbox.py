@@ -17,12 +17,10 @@ from crossapp_core.columns import column_of, table_of
 from crossapp_core.locking import locking
 from crossapp_core.operations import owed
 from crossapp_core.outcomes import Due, Message, Noted, Outcome, Sent
-from crossapp_tt.operations.messages import message_of, settle_unheard
+from crossapp_tt.operations.messages import LONGEST_ERROR, message_of, settle_unheard, version_of
 from crossapp_tt.operations.rows import Row, move
 from crossapp_tt.ports import Seller
 from crossapp_tt.tables import SyncStatus
-
-_LONGEST_MESSAGE = 500
 
 
 def take(session: Session, seller: Seller, due: Due, /, *, now: datetime) -> Outcome:
@@ -60,13 +58,6 @@ def owe_all(session: Session, seller: Seller, _: None = None, /, *, now: datetim
     due = {column_of(ledger, "next_attempt_at"): now}
     session.execute(update(table_of(ledger)).where(column_of(ledger, "version") > 0).values(due))
     return Outcome(changed=True)
-
-
-def version_of(message: Message) -> int | None:
-    """
-    The version that an event tells of.
-    """
-    return getattr(message.event, "version", None)
 
 
 def _message(seller: Seller, row: Row, now: datetime) -> Message | None:
@@ -110,6 +101,6 @@ def _failed(row: Row, sent: Sent, now: datetime) -> None:
     if row.status == SyncStatus.PENDING:
         move(row, SyncStatus.FAILED)
     if row.status == SyncStatus.FAILED:
-        row.error_code, row.error_message = "not-sent", str(sent.error)[:_LONGEST_MESSAGE]
+        row.error_code, row.error_message = "not-sent", str(sent.error)[:LONGEST_ERROR]
     if sent.peer_is_down:
         row.next_attempt_at = now

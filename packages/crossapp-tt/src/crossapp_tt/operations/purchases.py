@@ -17,7 +17,14 @@ from crossapp_core.locking import lock
 from crossapp_core.outcomes import Message, Outcome
 from crossapp_tt.catalog import Component
 from crossapp_tt.operations.buyers import named
-from crossapp_tt.operations.messages import LONGEST_SKETCH_ID, is_unsent, owed, read_sketch_id
+from crossapp_tt.operations.messages import (
+    LONGEST_ERROR,
+    LONGEST_SKETCH_ID,
+    is_unsent,
+    owed,
+    read_sketch_id,
+    version_of,
+)
 from crossapp_tt.operations.ownership import reason_of
 from crossapp_tt.operations.rows import (
     Reason,
@@ -37,8 +44,6 @@ from crossapp_tt.operations.rows import (
 )
 from crossapp_tt.ports import Purchase, Reference, Seller
 from crossapp_tt.tables import SyncStatus
-
-_LONGEST_MESSAGE = 500
 
 
 def record(
@@ -159,7 +164,7 @@ def note_accepted(session: Session, seller: Seller, messages: Sequence[Message],
     Write down that the peers' Inngest accepted what a purchase's rows wanted sent: only an ack says that it is done.
     """
     rows = [(_row(session, seller, message), message) for message in messages]
-    accepted = [row for row, message in rows if row is not None and row.version == _version(message)]
+    accepted = [row for row, message in rows if row is not None and row.version == version_of(message)]
     for row in accepted:
         row.sent_at = row.accepted_at = now
         row.accepted_version = row.version
@@ -189,7 +194,7 @@ def note_undelivered(session: Session, seller: Seller, fact: Undelivered, /, *, 
     for row in failed:
         move(row, SyncStatus.FAILED)
         row.error_code = "not-sent"
-        row.error_message = fact.message[:_LONGEST_MESSAGE]
+        row.error_message = fact.message[:LONGEST_ERROR]
         row.next_attempt_at = next_attempt(row, now)
     return Outcome(tuple(row.id for row in failed), bool(failed))
 
@@ -227,7 +232,3 @@ def _row(session: Session, seller: Seller, message: Message) -> Row | None:
     if message.target in seller.sketches:
         purchase_id, _ = read_sketch_id(purchase_id)
     return lock(session, seller.ledger, key_of(purchase_id, Component(message.target, product_id)))
-
-
-def _version(message: Message) -> int | None:
-    return getattr(message.event, "version", None)

@@ -79,7 +79,7 @@ class Core:
         self.sketches = frozenset({ACADEMY} if sketch else ())
         self._begun = self.clock()
         self._ids = list(makers)
-        self._secrets = dict.fromkeys(permutations(self._ids, 2), (0, 0))
+        self._secrets: dict[tuple[str, str], tuple[int, int]] = dict.fromkeys(permutations(self._ids, 2), (0, 0))
         self.members: dict[str, Member] = {}
         for app_id, made in makers.items():
             self.members[app_id] = self._settle_in(app_id, made)

@@ -19,8 +19,8 @@ hypothesis.settings.load_profile("crossapp")
 
 
 HERE = Path(__file__).parent
-UNTRACED = ("browser", "crashes", "docs", "examples", "packaging", "typing")
-"""What runs whole apps and other programs, and reaches no line that others don't: tracing it takes minutes."""
+UNTRACED = ("benchmarks", "browser", "crashes", "docs", "examples", "packaging", "races", "repo", "typing")
+"""What does the same many times, or runs other programs: it reaches no line that others don't, and tracing takes time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,8 @@ from examples.two_apps.granter.main import create_app as create_school
 from examples.two_apps.serving import fastapi_on
 from examples.two_apps.story import Story, wants_colour
 
+pytestmark = pytest.mark.xdist_group("demo")  # so that one worker plays it
+
 ROOT = Path(__file__).parents[2]
 ESCAPE = "\x1b"
 

@@ -5,7 +5,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -40,10 +40,15 @@ def modules() -> Mapping[str, ast.Module]:
     return {_name(path, source): ast.parse(path.read_text()) for source in SOURCES for path in source.rglob("*.py")}
 
 
-def imports(name: str) -> Iterator[str]:
+@cache
+def imports(name: str) -> Sequence[str]:
     """
     What a module imports, anywhere in it: modules, and names in full.
     """
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[str]:
     for node in ast.walk(modules()[name]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -64,7 +64,7 @@ granter = ah.Bridge(client, engine, settings=settings, products=ah.FixedProducts
 SQLModel.metadata.create_all(engine)
 assert {"Entitlement", "membership", "CrossAppSync", "AccountLink"} <= set(SQLModel.metadata.tables)
 functions = {id(function): function.id for bridge in (seller, granter) for function in bridge.functions}
-assert len(functions) == len(set(functions.values())) == 12, functions
+assert len(functions) == len(set(functions.values())) == 14, functions
 """
 
 

@@ -249,9 +249,10 @@ class TestGranterFunctions:
             "school-handle-account-unlinked": ["account/unlinked"],
             "school-handle-link-state": ["account/link-state"],
             "school-reconcile-cross-app": ["* * * * *"],
+            "school-check-gone-users": ["17 3 * * *"],
         }
         for config in configs:
-            attempts = 3 if config.id == "school-reconcile-cross-app" else 20
+            attempts = 3 if config.id in ("school-reconcile-cross-app", "school-check-gone-users") else 20
             assert [step.retries and step.retries.attempts for step in config.steps.values()] == [attempts]
             options = config.batch_events, config.cancel, config.debounce, config.idempotency, config.rate_limit
             assert (options, config.singleton) == ((None,) * 5, None)

@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("crossapp")
 
 HERE = Path(__file__).parent
 UNTRACED = ("benchmarks", "browser", "crashes", "docs", "examples", "packaging", "races", "repo", "typing")
-"""What does the same many times, or runs other programs: it reaches no line that others don't, and tracing takes time."""
+"""What does the same many times, or runs other programs: it reaches no line of its own, and tracing takes time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

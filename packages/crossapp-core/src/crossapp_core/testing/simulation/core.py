@@ -50,14 +50,7 @@ PRODUCTS = ("course", "book")
 
 class Core:
     """
-    Base of `World`: what there is, and how it is looked after.
-
-    Args:
-        seller: Makes the app that sells.
-        granter: Makes the app that opens.
-        both: Make, on one place, a seller and a granter that are one app; without them there is none.
-        sketch: Whether there is a peer without this library, which sells to the school and opens for the shop.
-        served: Whether the functions run as the SDK serves them, by `LocalInngest`: slower, and just the same.
+    Base of `World`, which says what it takes: what there is, and how it is looked after.
     """
 
     def __init__(
@@ -69,6 +62,7 @@ class Core:
         sketch: bool = False,
         served: bool = False,
     ) -> None:
+        self._makers = (seller, granter, *(both or ()))
         makers: dict[str, Sequence[Callable[[Place], Any]]] = {SHOP: [seller], SCHOOL: [granter]}
         if both is not None:
             makers[STUDIO] = both

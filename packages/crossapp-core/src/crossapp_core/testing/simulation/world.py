@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from crossapp_core.testing.simulation.places import MakeGranter, MakeSeller
 from crossapp_core.testing.simulation.resting import Resting
 
 Happening: TypeAlias = tuple[str, dict[str, Any]]
@@ -30,19 +29,8 @@ class World(Resting):
         served: Whether the functions run as the SDK serves them, by `LocalInngest`: slower, and just the same.
     """
 
-    def __init__(
-        self,
-        seller: MakeSeller,
-        granter: MakeGranter,
-        *,
-        both: tuple[MakeSeller, MakeGranter] | None = None,
-        sketch: bool = False,
-        served: bool = False,
-    ) -> None:
-        self._makers = (seller, granter, *(both or ()))
-        self.happened: list[tuple[Happening, int]] = []
-        """All that happened, and the line of `lines` at which it began."""
-        super().__init__(seller, granter, both=both, sketch=sketch, served=served)
+    happened: list[tuple[Happening, int]]
+    """All that happened, and the line of `lines` at which it began."""
 
     def reset(self) -> None:
         """

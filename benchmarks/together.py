@@ -71,7 +71,7 @@ def _locally(effort: Effort, runner: asyncio.Runner) -> Iterator[Line | Note]:
     with_database, with_sending = _Watch(), _Watch()
     for app in (world.shop, world.school):
         with_database.watch(app.bridge.database, "transact")
-        with_sending.watch(app.bridge.client, "deliver")
+        with_sending.watch(app.bridge.client, "send_many")
     works = {OURS: repeat_async(runner, sale), IDLE: repeat_async(runner, lambda: idle(next(pretended)))}
     measured = race(works, effort, times=TIMES, rounds=ROUNDS)
     runner.run(stack.aclose())
@@ -93,13 +93,17 @@ async def _opened(stack: AsyncExitStack) -> tuple[World, Callable[[str], Awaitab
     databases = [stack.enter_context(open_database("sqlite", folder, name)) for name in ("shop", "school")]
     pooled = [Pooled(database.name, database.address, database.engine) for database in databases]
     world = await World.open(stack.enter_context(LocalInngest()), *pooled)
+    for app in (world.shop, world.school):
+        engine = app.bridge.database.engine
+        assert isinstance(engine, AsyncEngine)
+        stack.push_async_callback(engine.dispose)
     stack.push_async_callback(world.close)
     local = stack.enter_context(LocalInngest())
     shop, school = local.environment("shop"), local.environment("school")
     seller = Idle("shop", origin="http://shop.test", inngest_url=shop.url, peer_url=school.url)
     granter = Idle("school", origin="http://school.test", inngest_url=school.url, peer_url=shop.url)
-    for app in (seller, granter):
-        stack.push_async_callback(app.close)
+    for idle in (seller, granter):
+        stack.push_async_callback(idle.close)
     await shop.aregister(seller.shop())
     await school.aregister(granter.school())
 

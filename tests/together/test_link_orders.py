@@ -146,9 +146,11 @@ def _end(
 
 
 def _settled(apps: LinkedApps, source: Source, held: Held) -> Held:
-    # whether somebody without a link got it while they had one is a matter of order
+    # whether somebody got it while they were linked, and it was not locked yet, is a matter of order
+    if held.status == "revoked":
+        return Held(held.status, held.version, None)
     linked = apps.sold[source[0]].buyer in dict(standing(apps.links[SCHOOL]))
-    return held if linked or held.status == "revoked" else Held("", held.version, None)
+    return held if linked else Held("", held.version, None)
 
 
 def _let(apps: LinkedApps, deed: str, user: str) -> None:

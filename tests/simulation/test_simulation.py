@@ -93,6 +93,35 @@ class TestStories:
         assert "world.withdraw(app='school', product='course')" in source
 
 
+class TestRest:
+    def test_sale_that_a_backup_has_lost(self, world: World) -> None:
+        """
+        What a seller has lost for good is locked at all its granters, also at one that sells itself.
+        """
+        world.reset()
+        world.back_up("shop")
+        world.buy("shop", 1, "ada", bundle="large")
+        world.rest()
+        world.restore("shop", 0)
+        world.rest()
+        held = [row for name in ("school", "studio") for row in world.members[name].held.values()]
+        assert {(row.app, row.status) for row in held} == {("shop", "revoked")}
+        assert {row.purchase_id for row in held} == {"shop_1"}
+
+    def test_sold_by_a_sketch_peer_to_who_leaves(self, world: World) -> None:
+        """
+        A sketch peer isn't asked whose it is now, so what it sold to somebody who leaves stays theirs.
+        """
+        world.reset()
+        world.academy_sells(number=1, person="cleo", linked=True)
+        world.academy_works(0)
+        world.work(0)
+        world.leave("school", "cleo", how="told")
+        world.rest()
+        active = [row for row in world.members["school"].held.values() if row.status == "active"]
+        assert [(row.app, row.user_id) for row in active] == [("academy", "school-cleo")]
+
+
 class TestInvariants:
     def test_say_which_is_broken(self, world: World) -> None:
         """

@@ -39,12 +39,14 @@ def create_app(environ: Mapping[str, str] | None = None, clock: Callable[[], dat
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bridge.lifespan(app):
-            await create_tables(engine)
-            if config.sample_data:
-                await sample.fill(engine, dev=config.dev)
-            yield
-        await engine.dispose()
+        try:
+            async with bridge.lifespan(app):
+                await create_tables(engine)
+                if config.sample_data:
+                    await sample.fill(engine, dev=config.dev)
+                yield
+        finally:
+            await engine.dispose()
 
     app = FastAPI(title="The school", lifespan=lifespan)
     inngest.fast_api.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)

@@ -40,14 +40,16 @@ def create_app(environ: Mapping[str, str] | None = None, clock: Callable[[], dat
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bridge.lifespan(app):
-            async with engine.begin() as connection:
-                await connection.run_sync(create_tables)
-            if config.sample_data:
-                async with AsyncSession(engine) as session, session.begin():
-                    await session.run_sync(lambda sync: sample.fill(sync, dev=config.dev))
-            yield
-        await engine.dispose()
+        try:
+            async with bridge.lifespan(app):
+                async with engine.begin() as connection:
+                    await connection.run_sync(create_tables)
+                if config.sample_data:
+                    async with AsyncSession(engine) as session, session.begin():
+                        await session.run_sync(lambda sync: sample.fill(sync, dev=config.dev))
+                yield
+        finally:
+            await engine.dispose()
 
     app = FastAPI(title="The shop", lifespan=lifespan)
     inngest.fast_api.serve(app, client, bridge.functions, serve_origin=config.serve_origin, enable_unauthed_sync=False)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crossapp_core.events import (
@@ -84,7 +84,6 @@ class TestId:
         assert re.fullmatch("[A-Za-z0-9_.~%:/-]+", id_)
 
     @pytest.mark.parametrize("kind", EVENTS.values(), ids=lambda kind: kind.__name__)
-    @settings(max_examples=25)  # of each kind
     @given(data=st.data())
     def test_differs_with_what_it_is_about(self, kind: type[Event], data: st.DataObject) -> None:
         """

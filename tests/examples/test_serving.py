@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -49,6 +50,27 @@ async def ask(app: FastAPI, method: str, body: dict[str, object], headers: dict[
     async with httpx.AsyncClient(transport=transport, base_url="https://evil.example") as client:
         params = {"fnId": "ai-hero-handle-revocation", "stepId": "step"}
         return await client.request(method, "/api/inngest", json=body, headers=headers, params=params)
+
+
+class TestLifespan:
+    async def test_closes_its_connections(self, deployed: FastAPI) -> None:
+        """
+        However an app ends, nothing of its database stays open: each connection of aiosqlite is a thread.
+        """
+        before = set(threading.enumerate())
+        connected: set[threading.Thread] = set()
+
+        async def live() -> None:
+            async with deployed.router.lifespan_context(deployed):
+                connected.update(set(threading.enumerate()) - before)
+                raise RuntimeError("the other app can't start")
+
+        with pytest.raises(RuntimeError, match="the other app"):
+            await live()
+        assert connected
+        for thread in connected:
+            thread.join(5)
+        assert [thread for thread in connected if thread.is_alive()] == []
 
 
 class TestDeployed:

@@ -132,6 +132,7 @@ class TestPrivacy:
         failed = [row for row in world.shop.ledger() if row.status == "failed"]
         assert len(failed) > 0
         assert {"peer-key-refused", "peer-unavailable"} <= {problem.code for problem in world.shop.problems}
+        assert len(world.shop.reported) > 0
         assert len(world.school.reported) > 0
         assert attack.leaks() == []
         messages = "\n".join(row.error_message or "" for row in failed)

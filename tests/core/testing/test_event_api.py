@@ -350,7 +350,7 @@ class TestListener:
             with LocalInngest() as local, httpx.Client(trust_env=False) as api:
                 url = local.environment("shop").url
                 api.post(f"{url}/e/k", json={"name": "a/b"})
-                with socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as half:
+                with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=5) as half:
                     half.sendall(b"POST /e/k HTTP/1.1\r\ncontent-length: 9\r\n\r\n{")
 
                     start = time.perf_counter()

@@ -62,20 +62,18 @@ class Core:
         sketch: bool = False,
         served: bool = False,
     ) -> None:
-        self._makers = (seller, granter, *(both or ()))
-        makers: dict[str, Sequence[Callable[[Place], Any]]] = {SHOP: [seller], SCHOOL: [granter]}
+        self._makers: dict[str, Sequence[Callable[[Place], Any]]] = {SHOP: [seller], SCHOOL: [granter]}
         if both is not None:
-            makers[STUDIO] = both
+            self._makers[STUDIO] = both
         self.clock = Clock()
         self._local = LocalInngest(clock=self.clock) if served else None
         self.network = Network(self._store)
         self.truth = Truth()
         self.sketches = frozenset({ACADEMY} if sketch else ())
         self._begun = self.clock()
-        self._ids = list(makers)
-        self._secrets: dict[tuple[str, str], tuple[int, int]] = dict.fromkeys(permutations(self._ids, 2), (0, 0))
+        self._secrets: dict[tuple[str, str], tuple[int, int]] = dict.fromkeys(permutations(self._makers, 2), (0, 0))
         self.members: dict[str, Member] = {}
-        for app_id, made in makers.items():
+        for app_id, made in self._makers.items():
             self.members[app_id] = self._settle_in(app_id, made)
         self._populate()
         self._broken: checks.BrokenError | None = None
@@ -246,7 +244,7 @@ class Core:
         return found
 
     def _settings(self, app_id: str) -> Settings:
-        peers = [self._peer(app_id, other) for other in self._ids if other != app_id]
+        peers = [self._peer(app_id, other) for other in self._makers if other != app_id]
         if self.sketches and app_id in (SHOP, SCHOOL):
             peers.append(Peer(app_id=ACADEMY, event_key="academy-key", base_url="http://academy.test", sketch=True))
         return Settings(app_id, peers, dev=True)

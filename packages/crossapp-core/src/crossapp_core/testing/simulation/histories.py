@@ -53,7 +53,12 @@ class Histories(TestCase):
             max_examples=self.examples,
             stateful_step_count=self.length,
             deadline=None,
-            suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
+            suppress_health_check=(
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.filter_too_much,
+                HealthCheck.large_base_example,
+            ),
         )
         with quietly():
             run_state_machine_as_test(machine_of(world), settings=chosen)

@@ -68,7 +68,8 @@ class World(Resting):
         """
         What happened, as a test in Python.
         """
-        seller, granter, *both = self._makers
+        makers = [make for made in self._makers.values() for make in made]
+        seller, granter, *both = makers
         made = f"{_name(seller)}, {_name(granter)}"
         made += f", both=({', '.join(map(_name, both))})" if both else ""
         made += ", sketch=True" if self.sketches else ""
@@ -80,7 +81,7 @@ class World(Resting):
             body += [f"    # {line}" for line in told[:_ALWAYS]]
             if len(told) > _ALWAYS:
                 body.append(f"    # … and {len(told) - _ALWAYS} more")
-        return "\n".join([*_imports(self._makers), "", "", "def test_story() -> None:", *body, ""])
+        return "\n".join([*_imports(makers), "", "", "def test_story() -> None:", *body, ""])
 
 
 def _call(happening: Happening) -> str:
